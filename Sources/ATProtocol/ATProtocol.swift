@@ -1,0 +1,1 @@
+import CSecp256k1

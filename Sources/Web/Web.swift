@@ -1,0 +1,4 @@
+import AsyncHTTPClient
+import HummingbirdCore
+import NIOWebSocket
+import CAres
