@@ -1,1 +1,0 @@
-import CSecp256k1
