@@ -1,0 +1,51 @@
+/// Where an account stands on this server.
+///
+/// `pending → approved | rejected`; `approved ⇄ deactivated` by its owner; `approved ⇄ suspended` by a moderator;
+/// anything `→ takendown` by an administrator and back to `approved`. `disabled` is set by an administrator alone.
+package enum AccountStatus: String, Sendable, Hashable, CaseIterable, Codable {
+    case pending
+    case approved
+    case rejected
+    case disabled
+    case suspended
+    case takendown
+    case deactivated
+
+    /// The state as the network sees it (https://atproto.com/specs/account).
+    package var hosting: HostingStatus {
+        switch self {
+        case .approved: .active
+        case .pending, .rejected, .disabled, .deactivated: .deactivated
+        case .suspended: .suspended
+        case .takendown: .takendown
+        }
+    }
+}
+
+/// The hosting state of a repository in `#account` events and `getRepoStatus`.
+package enum HostingStatus: String, Sendable, Hashable {
+    case active
+    case deactivated
+    case suspended
+    case takendown
+    case deleted
+
+    package var isActive: Bool { self == .active }
+
+    /// The wire's `status` field: absent when active.
+    package var wireName: String? { isActive ? nil : rawValue }
+}
+
+/// What a person may do on this server beyond using it. Roles add up; they are not ranked.
+package enum ServerRole: String, Sendable, Hashable, CaseIterable, Codable {
+    /// Everything.
+    case admin
+    /// Approve and reject, invites, account lists, suspensions.
+    case moderator
+    /// Partner keys.
+    case partnerManager = "partner-manager"
+    /// Reads audit, configuration, accounts and invites; changes nothing.
+    case auditor
+    /// The default.
+    case user
+}
