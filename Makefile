@@ -1,0 +1,71 @@
+# make run     builds and serves from ./kith-data
+# make test    every test: the Swift suites, then the conformance suite against the built server
+# make lint    formatting, and the rules that the source is held to
+# make bench   the figures of docs/performance.md, measured on this machine
+# make soak    the long fuzz and property runs
+#
+# Each installs what it needs where it is missing (Debian packages, Python packages into .venv).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+DATA ?= ./kith-data
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SWIFT_FLAGS ?= --explicit-target-dependency-import-check error
+# Which build of the server the conformance suite drives: debug costs no second build.
+CONFORMANCE_BUILD ?= debug
+CONFORMANCE_FLAGS ?=
+SOAK_INPUTS ?= 1000000
+
+.PHONY: help
+help:
+	@sed -n 's/^# //p' Makefile | sed -n 1,5p
+
+.PHONY: needs
+needs:
+	@scripts/install-needs build
+
+.PHONY: run
+run: needs
+	swift build $(SWIFT_FLAGS) -c release --product kith
+	exec .build/release/kith serve --data $(DATA)
+
+# The stamp lies in the environment itself, so that removing the one removes the other.
+$(VENV)/.installed: Tests/Conformance/requirements.txt
+	@scripts/install-needs test
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: build
+build: needs
+	swift build $(SWIFT_FLAGS) --build-tests
+
+.PHONY: test
+test: build $(VENV)/.installed
+	swift test $(SWIFT_FLAGS) --skip-build
+	$(MAKE) --no-print-directory conformance
+
+.PHONY: conformance
+conformance: $(VENV)/.installed
+	@if [[ $(CONFORMANCE_BUILD) == release ]]; then swift build $(SWIFT_FLAGS) -c release --product kith; fi
+	KITH_BINARY=.build/$(CONFORMANCE_BUILD)/kith $(PYTHON) -m pytest $(CONFORMANCE_FLAGS) Tests/Conformance
+
+.PHONY: lint
+lint: needs $(VENV)/.installed
+	swift format lint --strict --parallel -r Sources Tests Package.swift
+	scripts/embed-lexicons --check
+	$(VENV)/bin/ruff check --quiet --config Tests/Conformance/ruff.toml Tests/Conformance scripts
+
+.PHONY: bench
+bench: $(VENV)/.installed
+	@scripts/install-needs bench
+	swift build $(SWIFT_FLAGS) -c release --product kith
+	$(PYTHON) scripts/bench --binary .build/release/kith
+
+.PHONY: soak
+soak: needs
+	KITH_FUZZ_INPUTS=$(SOAK_INPUTS) swift test $(SWIFT_FLAGS) --filter 'Fuzz|Propert'
