@@ -1,4 +1,0 @@
-import AsyncHTTPClient
-import HummingbirdCore
-import NIOWebSocket
-import CAres
