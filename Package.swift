@@ -79,6 +79,7 @@ let package = Package(
         .target(name: "Base", dependencies: [logging], swiftSettings: strict),
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
         .testTarget(name: "ATProtocolTests", dependencies: ["ATProtocol", "Base"], swiftSettings: strict),
         .testTarget(

@@ -49,19 +49,24 @@ package struct CBORWriter: Sendable {
         }
     }
 
+    /// Appends the simple value null, one byte.
     package mutating func null() { bytes.append(0xF6) }
 
+    /// Appends the simple value false or true, one byte.
     package mutating func boolean(_ value: Bool) { bytes.append(value ? 0xF5 : 0xF4) }
 
+    /// Appends an integer in the shortest of its forms, 1 to 9 bytes.
     package mutating func integer(_ value: Int64) {
         if value >= 0 { head(.unsigned, UInt64(value)) } else { head(.negative, UInt64(~value)) }
     }
 
+    /// Appends a text string: its head, then its UTF-8.
     package mutating func text(_ value: String) {
         head(.text, UInt64(value.utf8.count))
         bytes.append(contentsOf: value.utf8)
     }
 
+    /// Appends a byte string: its head, then the bytes.
     package mutating func byteString(_ value: some Collection<UInt8>) {
         head(.bytes, UInt64(value.count))
         bytes.append(contentsOf: value)

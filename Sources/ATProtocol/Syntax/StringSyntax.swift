@@ -29,6 +29,7 @@ extension StringSyntax {
         do {
             try self.init(parsing: literal.description)
         } catch {
+            // No input gets here: the text is a literal of this program.
             preconditionFailure("\(error) in the source code: \(literal)")
         }
     }

@@ -1,0 +1,17 @@
+import Foundation
+import Testing
+
+/// The binary carries the lexicons as they are.
+struct EmbeddingTests {
+    @Test func embeddedLexiconsAreUpToDate() throws {
+        let check = Process()
+        check.executableURL = URL(filePath: "/usr/bin/env")
+        check.arguments = ["python3", SourceTree.shared.root.appending(path: "scripts/embed-lexicons").path, "--check"]
+        let complaints = Pipe()
+        check.standardError = complaints
+        try check.run()
+        let text = String(decoding: complaints.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        check.waitUntilExit()
+        #expect(check.terminationStatus == 0, "\(text)")
+    }
+}
