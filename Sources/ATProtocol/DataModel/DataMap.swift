@@ -45,7 +45,9 @@ package struct DataMap: Sendable, Hashable {
     package subscript(key: String) -> DataValue? {
         get {
             let index = position(of: key)
-            return index < entries.count && DataMap.sameKey(entries[index].key, key) ? entries[index].value : nil
+            // Not a conditional expression: its `nil` would be the literal of DataValue, that is null.
+            guard index < entries.count, DataMap.sameKey(entries[index].key, key) else { return nil }
+            return entries[index].value
         }
         set {
             let index = position(of: key)
