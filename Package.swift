@@ -65,7 +65,7 @@ let package = Package(
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, logging, serviceLifecycle,
                 nioCore,
             ], swiftSettings: strict),
-        .target(name: "Contracts", dependencies: ["Base", "ATProtocol"], swiftSettings: strict),
+        .target(name: "Contracts", dependencies: ["Base", "ATProtocol", "Storage"], swiftSettings: strict),
         .target(
             name: "Web",
             dependencies: [

@@ -36,7 +36,8 @@ import Testing
         let verification = RepositoryVerification(source: source)
         let root = try #require(roots.first)
         let fields = try verification.commit(root, did: did, key: key)
-        return try verification.tree(root: fields.data) { path, _, bytes in _ = try verifyRecord(bytes, path: path) }
+        return try verification.tree(
+            root: fields.data, records: { path, _, bytes in _ = try verifyRecord(bytes, path: path) })
     }
 
     @Test func aWholeRepositoryVerifies() throws {
