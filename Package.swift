@@ -24,6 +24,7 @@ let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "s
 let nioHTTPTypesHTTP1: Target.Dependency = .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -74,7 +75,7 @@ let package = Package(
             ], swiftSettings: strict),
         .target(
             name: "Storage",
-            dependencies: ["Base", "ATProtocol", grdb, crypto, logging, serviceLifecycle], swiftSettings: strict),
+            dependencies: ["Base", "ATProtocol", grdb, grdbSQLite, crypto, logging, serviceLifecycle], swiftSettings: strict),
         .target(name: "ATProtocol", dependencies: ["Base", "CSecp256k1", crypto], swiftSettings: strict),
         .target(name: "Base", dependencies: [logging], swiftSettings: strict),
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),

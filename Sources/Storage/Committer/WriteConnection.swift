@@ -1,0 +1,28 @@
+/// What the committer needs of an engine: one connection that writes, used by the committer's thread alone.
+protocol WriteConnection: AnyObject {
+    /// What bodies are given.
+    var scope: any WriteScope { get }
+    /// Whether anything was changed since `beginItem`; false only when that is certain.
+    var itemChanged: Bool { get }
+
+    /// Opens a group's transaction.
+    func begin() throws(StorageError)
+    /// Makes the group durable. When it throws, nothing of the group is in the database.
+    func commit() throws(StorageError)
+    /// Undoes the group. Must succeed: a connection that can't is replaced by the engine.
+    func rollback()
+
+    /// Marks the start of one body, with a savepoint if `isolation` asks for it.
+    func beginItem(_ isolation: PendingWrite.Isolation) throws(StorageError)
+    /// Marks the end of a body that succeeded.
+    func endItem(_ isolation: PendingWrite.Isolation) throws(StorageError)
+    /// Undoes what the body changed and forgets its actions.
+    /// - Throws: when the engine has lost the whole transaction.
+    func undoItem(_ isolation: PendingWrite.Isolation) throws(StorageError)
+
+    /// Takes the actions registered by the bodies of the group, in order; those of `afterGroup` last.
+    func takeActions() -> [@Sendable () -> Void]
+
+    /// Housekeeping between groups.
+    func maintain()
+}

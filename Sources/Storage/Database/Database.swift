@@ -1,0 +1,112 @@
+/// An instance's database, whichever engine stands behind it.
+///
+/// Rooms keep SQL in their stores and speak the common subset of SQLite ≥ 3.40 and PostgreSQL ≥ 15: parameters are
+/// `$1…$n`; schema statements use the types `BIGINT`, `DOUBLE PRECISION`, `TEXT` and `BYTEA` and may end in
+/// `CLUSTERED` (see `SQLDialect`). Bodies are synchronous and run on the engine's own threads: they must not wait for
+/// anything but their scope. A scope must not leave its body.
+package protocol Database: Sendable {
+    /// How the common subset is spelled for this engine.
+    var dialect: SQLDialect { get }
+
+    /// Reads one consistent state: everything committed before the call, nothing committed after the first statement.
+    ///
+    /// Never waits for writers. For short questions; a long walk belongs into `stream`.
+    /// - Throws: what `body` throws; `StorageError.timedOut` past the time limit of a read; `.overloaded`, `.closed`.
+    func read<T: Sendable>(_ body: @escaping @Sendable (any ReadScope) throws -> T) async throws -> T
+
+    /// Changes the database: joins the committer's next group and returns once the group is on disk.
+    ///
+    /// The body runs inside a savepoint: when it throws, its own changes are undone and the others of the group land.
+    /// It may run a second time (when its group has to be replayed), so that it must not change anything but its
+    /// scope. A task cancelled before the call changes nothing; once queued, a write runs to its end.
+    /// - Throws: what `body` throws; `.overloaded` (nothing was changed) when the queue is full; `.full`,
+    ///   `.unavailable` … when the group could not be committed (nothing of it was changed).
+    @discardableResult
+    func write<T: Sendable>(_ body: @escaping @Sendable (any WriteScope) throws -> T) async throws -> T
+
+    /// As `write`, for bodies that throw only before their first change: the path of repository commits.
+    ///
+    /// Without a savepoint, and therefore cheaper. A body that breaks the promise costs its whole group a replay, one
+    /// by one, in which only the culprit fails.
+    @discardableResult
+    func append<T: Sendable>(_ body: @escaping @Sendable (any WriteScope) throws -> T) async throws -> T
+
+    /// Reads one consistent state for as long as it takes, on a thread of its own, writing bytes to a bounded buffer.
+    ///
+    /// The producer waits while the buffer is full. The stream ends with `.stalled` when the consumer takes nothing
+    /// for longer than the stall timeout, and when its snapshot would make the log of changes outgrow its bound. A
+    /// consumer that drops the stream, or whose task is cancelled, ends the producer at its next `write`.
+    /// - Throws: `.overloaded` when too many streams run and wait; `.closed`. What `body` throws ends the stream.
+    func stream(
+        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+    ) async throws(StorageError) -> ByteStream
+
+    /// Counters for metrics, since the database was opened. Cheap.
+    func statistics() -> DatabaseStatistics
+
+    /// Refuses new work with `.closed`, finishes what was accepted, and closes. May be called twice.
+    func close() async
+}
+
+/// What can be asked inside a body. Not sendable: it lives on the engine's thread for as long as the body runs.
+package protocol ReadScope: AnyObject {
+    /// All rows of the answer, in order. For answers known to be small; see `forEach`.
+    func query(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> [Row]
+
+    /// The first row of the answer, or nil.
+    func first(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> Row?
+
+    /// Calls `body` with each row in order until it returns false or throws. The scope may be used inside `body`.
+    func forEach(_ sql: String, _ parameters: [SQLValue], _ body: (Row) throws -> Bool) throws
+}
+
+/// What can be asked and changed inside a writing body.
+package protocol WriteScope: ReadScope {
+    /// Runs one statement.
+    /// - Returns: the number of rows inserted, updated or deleted by it.
+    @discardableResult
+    func execute(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> Int
+
+    /// Runs one statement whose number of changed rows doesn't matter.
+    ///
+    /// An engine behind a wire may send it together with those after it and report its failure later, at the latest
+    /// with the group's commit. For the statements of a repository commit.
+    func enqueue(_ sql: String, _ parameters: [SQLValue]) throws(StorageError)
+
+    /// Advances a named durable sequence by `step` (1 or more) and returns its new value.
+    ///
+    /// Values are strictly increasing in the order of commits, over restarts and over all processes on the database;
+    /// a body that fails leaves a gap. A sequence starts at 0, so that the first value is `step`.
+    func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64
+
+    /// Has `action` run once the group is on disk, before `write` returns, in the order of the group. Not run when
+    /// the body or the commit fails. Actions hold up the committer: they must be short and must not block.
+    func afterCommit(_ action: @escaping @Sendable () -> Void)
+
+    /// As `afterCommit`, after all of those, and once per group for all actions given with the same `key`.
+    func afterGroup(_ key: ObjectIdentifier, _ action: @escaping @Sendable () -> Void)
+}
+
+/// The name of a durable sequence (`WriteScope.advance`). Declared once, by the part that owns it.
+package struct SequenceName: Sendable, Hashable {
+    /// Lowercase words joined by dots, e.g. `log.event`.
+    package let name: String
+
+    package init(_ name: String) {
+        self.name = name
+    }
+}
+
+extension ReadScope {
+    /// All rows of a question without parameters.
+    package func query(_ sql: String) throws(StorageError) -> [Row] { try query(sql, []) }
+
+    /// The first row of a question without parameters, or nil.
+    package func first(_ sql: String) throws(StorageError) -> Row? { try first(sql, []) }
+}
+
+extension WriteScope {
+    /// Runs one statement without parameters.
+    @discardableResult
+    package func execute(_ sql: String) throws(StorageError) -> Int { try execute(sql, []) }
+}

@@ -1,0 +1,138 @@
+package import Base
+import Crypto
+
+/// Why the schema could not be brought up to date. Nothing was changed beyond the steps already recorded.
+package enum MigrationError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// A step that was shipped and applied has other statements now.
+    case changed(room: String, number: Int)
+    /// The database has a step this program doesn't know: it was used by a newer version.
+    case newer(room: String, number: Int)
+    /// The steps of a room aren't numbered 1, 2, 3 …: a mistake in this program.
+    case misnumbered(room: String)
+    /// A step failed; it was undone.
+    case failed(room: String, number: Int, StorageError)
+    /// The table of applied steps can't be read or made.
+    case unreadable(StorageError)
+
+    package var description: String {
+        switch self {
+        case .changed(let room, let number):
+            "step \(number) of the schema of '\(room)' differs from the one this database was made with"
+        case .newer(let room, let number):
+            "this database was used by a newer version of Kith (it has step \(number) of '\(room)')"
+        case .misnumbered(let room):
+            "the schema steps of '\(room)' are not numbered 1, 2, 3 …"
+        case .failed(let room, let number, let error):
+            "step \(number) of the schema of '\(room)' failed: \(error)"
+        case .unreadable(let error):
+            "the record of schema steps can't be read: \(error)"
+        }
+    }
+}
+
+/// Brings a database's schema up to date: each step in its own transaction, recorded with a digest.
+package struct Migrator: Sendable {
+    private let migrations: [Migration]
+    private let clock: any WallClock
+
+    /// - Parameter migrations: those of all rooms of this program, in the order they are to be applied; those of
+    ///   Storage itself come first by themselves.
+    package init(_ migrations: [Migration], clock: any WallClock) {
+        self.migrations = StorageSchema.migrations + migrations
+        self.clock = clock
+    }
+
+    /// Applies what is missing.
+    /// - Returns: the steps applied now, in order; empty when the schema was up to date.
+    package func migrate(_ database: some Database) async throws(MigrationError) -> [Migration] {
+        try checkNumbers()
+        let applied = try await applied(database)
+        let known = Set(migrations.map { Step(room: $0.room, number: $0.number) })
+        if let unknown = applied.keys.filter({ !known.contains($0) }).min() {
+            throw .newer(room: unknown.room, number: unknown.number)
+        }
+        for migration in migrations {
+            let digest = applied[Step(room: migration.room, number: migration.number)]
+            guard digest == nil || digest == migration.digest else {
+                throw .changed(room: migration.room, number: migration.number)
+            }
+        }
+        let missing = migrations.filter { applied[Step(room: $0.room, number: $0.number)] == nil }
+        for migration in missing { try await apply(migration, to: database) }
+        return missing
+    }
+
+    private struct Step: Hashable, Comparable {
+        let room: String
+        let number: Int
+
+        static func < (left: Step, right: Step) -> Bool { (left.room, left.number) < (right.room, right.number) }
+    }
+
+    private func checkNumbers() throws(MigrationError) {
+        var last: [String: Int] = [:]
+        for migration in migrations {
+            guard migration.number == last[migration.room, default: 0] + 1 else {
+                throw .misnumbered(room: migration.room)
+            }
+            last[migration.room] = migration.number
+        }
+    }
+
+    private func applied(_ database: some Database) async throws(MigrationError) -> [Step: [UInt8]] {
+        let create = database.dialect.schema(
+            """
+            CREATE TABLE IF NOT EXISTS storage_migration (
+                room TEXT NOT NULL, number BIGINT NOT NULL, digest BYTEA NOT NULL, applied_at BIGINT NOT NULL,
+                PRIMARY KEY (room, number)
+            ) CLUSTERED
+            """)
+        do {
+            return try await database.write { scope in
+                try scope.execute(create)
+                var steps: [Step: [UInt8]] = [:]
+                for row in try scope.query("SELECT room, number, digest FROM storage_migration") {
+                    steps[Step(room: try row.text(0), number: Int(try row.integer(1)))] = try row.blob(2)
+                }
+                return steps
+            }
+        } catch {
+            throw .unreadable(StorageError(any: error))
+        }
+    }
+
+    private func apply(_ migration: Migration, to database: some Database) async throws(MigrationError) {
+        let statements = migration.statements.map { database.dialect.schema($0) }
+        let now = clock.now().microseconds
+        do {
+            try await database.write { scope in
+                for statement in statements { try scope.execute(statement) }
+                try scope.execute(
+                    "INSERT INTO storage_migration (room, number, digest, applied_at) VALUES ($1, $2, $3, $4)",
+                    [.text(migration.room), .integer(migration.number), .blob(migration.digest), .integer(now)])
+            }
+        } catch {
+            throw .failed(room: migration.room, number: migration.number, StorageError(any: error))
+        }
+    }
+}
+
+extension Migration {
+    /// SHA-256 over the statements as written in the common subset, so that it is the same on every engine.
+    var digest: [UInt8] {
+        var hash = SHA256()
+        for statement in statements {
+            let bytes = Array(statement.utf8)
+            withUnsafeBytes(of: UInt64(bytes.count).bigEndian) { hash.update(bufferPointer: $0) }
+            bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        }
+        return Array(hash.finalize())
+    }
+}
+
+extension StorageError {
+    /// The error itself, or `.unavailable` for anything that is not one of ours.
+    init(any error: any Error) {
+        self = error as? StorageError ?? .unavailable(detail: String(describing: error))
+    }
+}

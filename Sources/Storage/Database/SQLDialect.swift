@@ -1,0 +1,63 @@
+/// How the common subset of SQL is spelled for one engine. Where engines must differ, the difference is here.
+package struct SQLDialect: Sendable, Hashable {
+    /// `sqlite` or `postgresql`.
+    package let engine: Engine
+    /// Appended to the `SELECT` that picks rows to be claimed, so that several claimers don't wait for one another.
+    package let claimSuffix: String
+
+    /// The engines there are.
+    package enum Engine: String, Sendable {
+        case sqlite
+        case postgresql
+    }
+
+    /// SQLite ≥ 3.40: `BIGINT` → `INTEGER`, `BYTEA` → `BLOB`, `CLUSTERED` → `WITHOUT ROWID`; every table is `STRICT`,
+    /// so that a value of another type is refused as PostgreSQL refuses it. One writer at a time: claims don't meet.
+    package static let sqlite = SQLDialect(engine: .sqlite, claimSuffix: "")
+
+    /// Translates one schema statement (`CREATE TABLE`, `CREATE INDEX`, `ALTER TABLE`, or any other, left as it is).
+    ///
+    /// Words inside quotes stay. The statement must be one; comments are not understood.
+    package func schema(_ statement: String) -> String {
+        guard engine == .sqlite else { return statement }
+        var words = Self.translatingTypes(statement)
+        guard Self.startsTable(statement) else { return words }
+        let trimmed = words.reversed().drop { $0 == " " || $0 == "\n" || $0 == ";" }.reversed()
+        words = String(trimmed)
+        if words.hasSuffix("CLUSTERED") {
+            return words.dropLast("CLUSTERED".count) + "WITHOUT ROWID, STRICT"
+        }
+        return words + " STRICT"
+    }
+
+    private static func startsTable(_ statement: String) -> Bool {
+        let words = statement.split(maxSplits: 3) { $0 == " " || $0 == "\n" }.prefix(2)
+        return words.map { $0.uppercased() } == ["CREATE", "TABLE"]
+    }
+
+    private static func translatingTypes(_ statement: String) -> String {
+        let types = ["BIGINT": "INTEGER", "BYTEA": "BLOB"]
+        var result = ""
+        var word = ""
+        var quote: Character?
+        func flush() {
+            result += quote == nil ? types[word, default: word] : word
+            word = ""
+        }
+        for character in statement.replacing("DOUBLE PRECISION", with: "REAL") {
+            if quote == nil, character.isLetter || character.isNumber || character == "_" {
+                word.append(character)
+                continue
+            }
+            flush()
+            result.append(character)
+            if character == quote {
+                quote = nil
+            } else if quote == nil, character == "'" || character == "\"" {
+                quote = character
+            }
+        }
+        flush()
+        return result
+    }
+}

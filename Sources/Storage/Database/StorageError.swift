@@ -1,0 +1,68 @@
+package import Base
+
+/// Why the database, or something stored beside it, could not do what was asked.
+package enum StorageError: Error, Sendable, Hashable {
+    /// A constraint of the schema refused a row. `detail` names table and columns; it is for logs only.
+    case constraintViolation(ConstraintKind, detail: String)
+    /// The disk, or the size allowed to this database, is full. Nothing was changed.
+    case full
+    /// Another process held the database for longer than the busy timeout. May be tried again.
+    case busy
+    /// Too many writes or streams wait already. Nothing was changed; may be tried again.
+    case overloaded
+    /// A read ran past its time limit and was interrupted.
+    case timedOut
+    /// A stream's consumer took nothing for too long, or its snapshot kept the log of changes from being trimmed.
+    case stalled
+    /// The database is closed, or closing.
+    case closed
+    /// The database can't be reached, opened, read or written. May be tried again.
+    case unavailable(detail: String)
+    /// The file is not a database, or is damaged.
+    case corrupt(detail: String)
+    /// A statement is wrong, unknown to the schema, or not allowed in this scope: a mistake in this program.
+    case statement(detail: String)
+    /// A value that the common subset of the engines can't hold, e.g. a text with U+0000. `index` counts from 1.
+    case invalidParameter(index: Int, reason: String)
+    /// A column holds another type than the reader expected: a mistake in this program, or an older schema.
+    case decoding(column: Int, expected: String, found: String)
+
+    /// Which rule of the schema was broken.
+    package enum ConstraintKind: Sendable, Hashable {
+        case primaryKey
+        case unique
+        case notNull
+        case check
+        case foreignKey
+        /// A value of another type than the column's.
+        case type
+        case other
+    }
+
+    /// Whether the very same request may succeed a little later.
+    package var isTransient: Bool {
+        switch self {
+        case .full, .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable: true
+        case .constraintViolation, .corrupt, .statement, .invalidParameter, .decoding: false
+        }
+    }
+}
+
+extension StorageError: WireConvertible {
+    package var wire: WireFailure {
+        switch self {
+        case .full:
+            WireFailure(
+                status: 507, error: "InsufficientStorage", message: "The server has no room left. Nothing was changed.")
+        case .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable:
+            WireFailure(
+                status: 503, error: "ServiceUnavailable", message: "The server is busy. Please try again shortly.",
+                headers: [.init(name: "Retry-After", value: "1")])
+        case .invalidParameter:
+            WireFailure(
+                status: 400, error: "InvalidRequest", message: "A text must not contain the character U+0000.")
+        case .constraintViolation, .corrupt, .statement, .decoding:
+            WireFailure(status: 500, error: "InternalServerError", message: "Internal Server Error")
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import GRDB
+import GRDBSQLite
+import Synchronization
+
+/// The embedded engine: one SQLite file, one thread that writes, a few that read.
+package final class SQLiteDatabase: Database {
+    package let dialect = SQLDialect.sqlite
+
+    private let options: SQLiteOptions
+    private let committer: Committer
+    private let readers: WorkerThreads<SQLiteConnection>
+    private let streamers: WorkerThreads<SQLiteConnection>
+    private let running: RunningStreams
+    private let checkpointer: SQLiteCheckpointer
+
+    /// Opens the file at `path`, creating it if need be. Blocks for as long as the file system does.
+    /// - Throws: `.unavailable` when it can't be opened, `.corrupt` when it is not a database, `.busy`.
+    package init(path: String, options: SQLiteOptions = SQLiteOptions()) throws(StorageError) {
+        let file = SQLiteFile(path: path, options: options)
+        let queue = try file.openWriter()
+        let running = RunningStreams()
+        let checkpointer = SQLiteCheckpointer(options: options, streams: running)
+        self.options = options
+        self.running = running
+        self.checkpointer = checkpointer
+        committer = Committer(limits: .init(queueMax: options.writesWaitingMax, groupMax: options.groupMax))
+        readers = WorkerThreads(name: "kith-read", threadsMax: options.readersMax, queueMax: options.readsWaitingMax) {
+            try file.withReader($0)
+        }
+        streamers = WorkerThreads(
+            name: "kith-stream", threadsMax: options.streamsMax, queueMax: options.streamsWaitingMax
+        ) {
+            try file.withReader($0)
+        }
+        committer.start(name: "kith-commit") { loop in
+            queue.inDatabase { db in
+                guard let handle = db.sqliteConnection else { return }
+                let connection = SQLiteConnection(handle: handle)
+                loop(SQLiteWriter(connection: connection) { checkpointer.run(on: $0) })
+                connection.finalizeStatements()
+            }
+            try? queue.close()
+        }
+    }
+
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any ReadScope) throws -> T) async throws -> T {
+        let limit = options.readDurationMax
+        return try await readers.run { connection in
+            try connection.reading(deadline: .now + limit) { try body(connection) }
+        }
+    }
+
+    @discardableResult
+    package func write<T: Sendable>(_ body: @escaping @Sendable (any WriteScope) throws -> T) async throws -> T {
+        try await committer.run(.savepoint, body)
+    }
+
+    @discardableResult
+    package func append<T: Sendable>(_ body: @escaping @Sendable (any WriteScope) throws -> T) async throws -> T {
+        try await committer.run(.promise, body)
+    }
+
+    package func stream(
+        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+    ) async throws(StorageError) -> ByteStream {
+        let buffer = ByteBuffer(sizeBytesMax: options.streamBufferBytes, stallTimeout: options.stallTimeout)
+        let running = running
+        try streamers.launch { connection in
+            let end = Result {
+                let stop = StopFlag()
+                running.add(buffer, stop)
+                defer { running.remove(buffer) }
+                try connection.reading(stop: stop) {
+                    let sink = ChunkingSink(buffer)
+                    try body(connection, sink)
+                    try sink.flush()
+                }
+            }
+            buffer.finish(end)
+        } failed: { error in
+            buffer.finish(.failure(error))
+        }
+        return ByteStream(buffer)
+    }
+
+    package func statistics() -> DatabaseStatistics {
+        var statistics = committer.statistics()
+        checkpointer.report(into: &statistics)
+        statistics.streams = running.count
+        return statistics
+    }
+
+    package func close() async {
+        running.stopAll(with: .closed)
+        await streamers.close()
+        await readers.close()
+        await committer.close()
+    }
+}
