@@ -18,9 +18,19 @@ package enum Base64 {
         String(decoding: characters(bytes, alphabet: alphabet, padded: padding == .required), as: UTF8.self)
     }
 
+    /// What to do with the bits of the last character that belong to no byte.
+    package enum TrailingBits: Sendable {
+        /// Refused unless zero: each text stands for other bytes.
+        case zero
+        /// Dropped, as most other decoders do.
+        case ignored
+    }
+
     /// The bytes of `text`, or nil for a foreign character, a wrong length, wrong padding or a set trailing bit.
-    package static func decode(_ text: some StringProtocol, padding: Padding = .required) -> [UInt8]? {
-        bytes(Array(text.utf8)[...], values: values, padding: padding)
+    package static func decode(
+        _ text: some StringProtocol, padding: Padding = .required, trailingBits: TrailingBits = .zero
+    ) -> [UInt8]? {
+        bytes(Array(text.utf8)[...], values: values, padding: padding, trailingBits: trailingBits)
     }
 
     fileprivate static func valueTable(_ alphabet: [UInt8]) -> [UInt8] {
@@ -51,7 +61,9 @@ package enum Base64 {
         return result
     }
 
-    fileprivate static func bytes(_ text: ArraySlice<UInt8>, values: [UInt8], padding: Padding) -> [UInt8]? {
+    fileprivate static func bytes(
+        _ text: ArraySlice<UInt8>, values: [UInt8], padding: Padding, trailingBits: TrailingBits
+    ) -> [UInt8]? {
         var body = text
         var padCount = 0
         while padCount < 2, let last = body.last, last == UInt8(ascii: "=") {
@@ -79,7 +91,7 @@ package enum Base64 {
                 result.append(UInt8((buffer >> UInt32(bits)) & 0xFF))
             }
         }
-        guard buffer & ((1 << UInt32(bits)) - 1) == 0 else { return nil }
+        guard trailingBits == .ignored || buffer & ((1 << UInt32(bits)) - 1) == 0 else { return nil }
         return result
     }
 }
@@ -96,6 +108,6 @@ package enum Base64URL {
 
     /// The bytes of `text`, or nil for a foreign character, padding, a wrong length or a set trailing bit.
     package static func decode(_ text: some StringProtocol) -> [UInt8]? {
-        Base64.bytes(Array(text.utf8)[...], values: values, padding: .none)
+        Base64.bytes(Array(text.utf8)[...], values: values, padding: .none, trailingBits: .zero)
     }
 }

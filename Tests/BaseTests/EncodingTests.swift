@@ -35,6 +35,7 @@ import Testing
             }
         }
         #expect(Base64.decode("Zh==") == nil, "a trailing bit is set")
+        #expect(Base64.decode("Zh==", trailingBits: .ignored) == [0x66])
         #expect(Base64.decode("Z===") == nil)
         #expect(Base64.decode("Zm9v\n") == nil)
         #expect(Base64URL.encode([0xFB, 0xFF]) == "-_8")

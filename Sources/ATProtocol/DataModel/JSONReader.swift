@@ -128,7 +128,8 @@ struct JSONReader {
             }
             if entry.key == "$bytes" {
                 guard entries.count == 1, case .string(let text) = entry.value,
-                    let content = Base64.decode(text, padding: .optional)
+                    // Clients write trailing bits that others ignore; the value is then written without them.
+                    let content = Base64.decode(text, padding: .optional, trailingBits: .ignored)
                 else { throw .invalid(reason: .malformedBytes, offset: start) }
                 return .bytes(content)
             }
