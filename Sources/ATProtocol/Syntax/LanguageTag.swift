@@ -43,7 +43,9 @@ private struct LanguageTagReader {
         next(utf8)
         for _ in 0..<3 where length == 3 && all(utf8, { $0.isASCIILetter }) { next(utf8) }
         if length == 4, all(utf8, { $0.isASCIILetter }) { next(utf8) }
-        if length == 2 && all(utf8, { $0.isASCIILetter }) || length == 3 && all(utf8, { $0.isASCIIDigit }) { next(utf8) }
+        if length == 2 && all(utf8, { $0.isASCIILetter }) || length == 3 && all(utf8, { $0.isASCIIDigit }) {
+            next(utf8)
+        }
         if let fault = readVariants(utf8) { return fault }
         return readExtensions(utf8)
     }
@@ -106,7 +108,9 @@ private struct LanguageTagReader {
                 guard length > 0 else { return "an empty subtag" }
                 length = 0
             } else {
-                guard utf8[index].isASCIIAlphanumeric else { return "a character that is not a letter, digit or hyphen" }
+                guard utf8[index].isASCIIAlphanumeric else {
+                    return "a character that is not a letter, digit or hyphen"
+                }
                 length += 1
                 guard length <= 8 else { return "a subtag longer than 8 characters" }
             }

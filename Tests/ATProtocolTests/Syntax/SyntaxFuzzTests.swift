@@ -5,9 +5,12 @@ import Testing
 /// Random texts: nothing traps, and what parses prints as it was (handles: in lower case).
 struct SyntaxFuzzTests {
     private static let seeds = [
-        "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "alice.example.com", "com.atproto.repo.createRecord", "3jzfcijpj2z2a", "self",
-        "at://did:plc:abc/app.bsky.feed.post/3jzfcijpj2z2a", "1985-04-12T23:20:50.123-07:00", "en-GB-boont-r-ext-x-private",
-        "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", "https://example.com/path?q", "a.b.c/self", "i-klingon",
+        "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "alice.example.com", "com.atproto.repo.createRecord", "3jzfcijpj2z2a",
+        "self",
+        "at://did:plc:abc/app.bsky.feed.post/3jzfcijpj2z2a", "1985-04-12T23:20:50.123-07:00",
+        "en-GB-boont-r-ext-x-private",
+        "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", "https://example.com/path?q", "a.b.c/self",
+        "i-klingon",
     ]
     private static let alphabet = Array("aZ09:/.-_~%#?@ +=TzZ\u{0}\u{7F}ü💩\r\n".unicodeScalars)
 
@@ -41,7 +44,7 @@ struct SyntaxFuzzTests {
     @Test(arguments: [1, 2, 3, 4] as [UInt64])
     func nothingTraps(seed: UInt64) {
         let random = SeededRandomness(seed: seed)
-        for _ in 0..<2500 {
+        for _ in 0..<SyntaxVectors.fuzzInputCount / 4 {
             let text = randomText(random)
             probe(DID.self, text, seed)
             probe(Handle.self, text, seed)

@@ -49,8 +49,10 @@ struct SyntaxValueTests {
     @Test func errorsNameTheRule() {
         #expect(throws: SyntaxError(.tid, "not of 13 characters")) { try TID(parsing: "x") }
         let error = SyntaxError(.nsid, "fewer than three segments")
-        #expect(error.wire == WireFailure(
-            status: 400, error: "InvalidRequest", message: "invalid NSID: fewer than three segments"))
+        #expect(
+            error.wire
+                == WireFailure(
+                    status: 400, error: "InvalidRequest", message: "invalid NSID: fewer than three segments"))
         // Inside another value the innermost kind is named.
         #expect(throws: SyntaxError(.recordKey, "empty")) { try RepositoryPath(parsing: "a.b.c/") }
     }
@@ -116,7 +118,8 @@ struct SyntaxValueTests {
 
     @Test func datetimesAreMoments() throws {
         #expect(try Datetime(parsing: "1970-01-01T00:00:00Z").timestamp.microseconds == 0)
-        #expect(try Datetime(parsing: "1985-04-12T23:20:50.1235678912345Z").timestamp.microseconds == 482_196_050_123_567)
+        #expect(
+            try Datetime(parsing: "1985-04-12T23:20:50.1235678912345Z").timestamp.microseconds == 482_196_050_123_567)
         #expect(try Datetime(parsing: "1985-04-12T23:20:50.1-07:30").timestamp.microseconds == 482_223_050_100_000)
         #expect(try Datetime(parsing: "0000-01-01T00:00:00Z").timestamp.microseconds == -62_167_219_200_000_000)
         #expect(Datetime(Timestamp(microseconds: 1_706_704_496_789_999)).string == "2024-01-31T12:34:56.789Z")

@@ -31,7 +31,8 @@ struct SyntaxVectorTests {
                 "did:m:" + String(repeating: "v", count: 2042),
             ],
             alsoInvalid: [
-                "", "did", "did:", "did:m", "did:m:", "did::v", "DID:m:v", "did:m1:v", "did:m:v:", "did:m:v%", "did:m:v/x",
+                "", "did", "did:", "did:m", "did:m:", "did::v", "DID:m:v", "did:m1:v", "did:m:v:", "did:m:v%",
+                "did:m:v/x",
                 "did:m:ü", "did:m:v ", " did:m:v", "did:m:" + String(repeating: "v", count: 2043),
             ])
     }
@@ -41,7 +42,8 @@ struct SyntaxVectorTests {
             Handle.self, valid: "handle_syntax_valid", invalid: [],
             alsoValid: ["a.co", "A.ISI.EDU", "8.cn", "xn--ls8h.test", "john.t--t", "thing.a01"],
             alsoInvalid: [
-                "", ".", "a", "a.", ".a", "a..b", "-a.b", "a-.b", "a.-b", "john.0", "john.0a", "jo_hn.test", "jo hn.test",
+                "", ".", "a", "a.", ".a", "a..b", "-a.b", "a-.b", "a.-b", "john.0", "john.0a", "jo_hn.test",
+                "jo hn.test",
                 "💩.test", "@a.test", "a.test ", "a/b.test", String(repeating: "o", count: 64) + ".test",
                 String(repeating: "abcdefg.", count: 32) + "test", "did:plc:x",
             ])
@@ -50,7 +52,8 @@ struct SyntaxVectorTests {
     @Test func atIdentifier() throws {
         try verify(
             ATIdentifier.self, valid: "atidentifier_syntax_valid", invalid: ["atidentifier_syntax_invalid"],
-            alsoValid: ["did:method:val", "john.test"], alsoInvalid: ["", "blah", "did:thing", "@handle.test", "did:a:"])
+            alsoValid: ["did:method:val", "john.test"],
+            alsoInvalid: ["", "blah", "did:thing", "@handle.test", "did:a:"])
     }
 
     @Test func nsid() throws {
@@ -61,7 +64,8 @@ struct SyntaxVectorTests {
                 "com." + String(repeating: "o", count: 63) + ".foo",
             ],
             alsoInvalid: [
-                "", "a.b", "a..c", ".a.b.c", "a.b.c.", "a.b.c-d", "a.b.3c", "3a.b.c", "a-.b.c", "a.b.c*", "a.b.*", "a.b.ü",
+                "", "a.b", "a..c", ".a.b.c", "a.b.c.", "a.b.c-d", "a.b.3c", "3a.b.c", "a-.b.c", "a.b.c*", "a.b.*",
+                "a.b.ü",
                 "com." + String(repeating: "o", count: 64) + ".foo",
                 String(repeating: "abcdefg.", count: 40) + "name",
             ])
@@ -99,12 +103,14 @@ struct SyntaxVectorTests {
             Datetime.self, valid: "datetime_syntax_valid",
             invalid: ["datetime_syntax_invalid", "datetime_parse_invalid"],
             alsoValid: [
-                "1985-04-12T23:20:50.123Z", "1985-04-12T23:20:50Z", "1985-04-12T23:20:50.123-07:00", "2000-02-29T00:00:00Z",
+                "1985-04-12T23:20:50.123Z", "1985-04-12T23:20:50Z", "1985-04-12T23:20:50.123-07:00",
+                "2000-02-29T00:00:00Z",
                 "0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59-23:59",
             ],
             alsoInvalid: [
                 "", "1985-04-12", "1985-04-12T23:20:50", "1985-04-12t23:20:50Z", "1985-04-12T23:20:50z",
-                "1985-04-12T23:20:50.Z", "1985-04-12T23:20:50-00:00", "1985-04-12T23:20:50+0000", "1900-02-29T00:00:00Z",
+                "1985-04-12T23:20:50.Z", "1985-04-12T23:20:50-00:00", "1985-04-12T23:20:50+0000",
+                "1900-02-29T00:00:00Z",
                 "1985-04-31T00:00:00Z", "1985-04-12T24:00:00Z", "1985-04-12T23:59:60Z", "1985-00-12T23:20:50Z",
                 "0000-01-01T00:00:00+01:00", "1985-04-12T23:20:50+24:00", "1985-04-12T23:20:50.123456789012345678901Z",
             ])
@@ -112,7 +118,8 @@ struct SyntaxVectorTests {
 
     @Test func language() throws {
         try verify(
-            LanguageTag.self, valid: "language_syntax_valid", invalid: ["language_syntax_invalid", "language_parse_invalid"],
+            LanguageTag.self, valid: "language_syntax_valid",
+            invalid: ["language_syntax_invalid", "language_parse_invalid"],
             alsoValid: [
                 "ja", "ban", "pt-BR", "zh-Hant", "es-419", "i-default", "X-fr-CH", "de-CH-1901", "zh-cmn-Hans-CN",
                 "en-GB-boont-r-extended-sequence-x-private", "en-u-co-phonebk-t-en-US", "sl-rozaj-biske", "de-x-a-a",
@@ -139,7 +146,8 @@ struct SyntaxVectorTests {
 
     @Test func repositoryPath() throws {
         try verify(
-            RepositoryPath.self, valid: nil, invalid: [], alsoValid: ["app.bsky.feed.post/3jzfcijpj2z2a", "a.b.c/self"],
+            RepositoryPath.self, valid: nil, invalid: [],
+            alsoValid: ["app.bsky.feed.post/3jzfcijpj2z2a", "a.b.c/self"],
             alsoInvalid: ["", "/", "a.b.c", "a.b.c/", "a.b/c", "/a.b.c", "a.b.c/d/e", "a.b.c/..", "../a.b.c/x"])
     }
 }

@@ -25,4 +25,20 @@ enum SyntaxVectors {
         guard let folder else { return nil }
         return [UInt8](try Data(contentsOf: folder.appending(path: path)))
     }
+
+    /// The lexicons of this repository: path and content, in order of their paths.
+    static func lexicons() throws -> [(path: String, content: [UInt8])] {
+        var root = URL(filePath: #filePath)
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let folder = root.appending(path: "Lexicons")
+        let paths = FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? []
+        return try paths.filter { $0.hasSuffix(".json") }.sorted().map { path in
+            (path, [UInt8](try Data(contentsOf: folder.appending(path: path))))
+        }
+    }
+
+    /// How many inputs a fuzz test tries: 10 000, or what `make soak` asks for.
+    static var fuzzInputCount: Int {
+        ProcessInfo.processInfo.environment["KITH_FUZZ_INPUTS"].flatMap(Int.init) ?? 10_000
+    }
 }
