@@ -59,6 +59,7 @@ lint: needs $(VENV)/.installed
 	swift format lint --strict --parallel -r Sources Tests Package.swift
 	scripts/embed-lexicons --check
 	$(VENV)/bin/ruff check --quiet --config Tests/Conformance/ruff.toml Tests/Conformance scripts
+	$(VENV)/bin/ruff format --quiet --check --config Tests/Conformance/ruff.toml Tests/Conformance scripts
 
 .PHONY: bench
 bench: $(VENV)/.installed
