@@ -92,7 +92,7 @@ struct LexiconFuzzTests {
         let source = Array(LexiconExamples.record.utf8)
         for _ in 0..<SyntaxVectors.fuzzInputCount / 20 {
             var bytes = source
-            for _ in 0...random.below(4) {
+            for _ in 0...random.below(4) where !bytes.isEmpty {
                 let position = random.below(bytes.count)
                 switch random.below(3) {
                 case 0: bytes[position] = UInt8(truncatingIfNeeded: random.uint64())

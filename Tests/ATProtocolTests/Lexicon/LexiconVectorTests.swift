@@ -76,4 +76,23 @@ struct LexiconVectorTests {
             post, collection: NSID(literal: "app.bsky.feed.post"), key: RecordKey(literal: "3kznmn7xqxl22"))
         #expect(result.status == "valid")
     }
+
+    @Test func recordsOfRealRepositories() throws {
+        let catalog = LexiconCatalog(
+            documents: try SyntaxVectors.lexicons().map { (entry) in try LexiconDocument(json: entry.content) })
+        for name in ["valid_repo", "greenground.repo"] {
+            guard let bytes = try SyntaxVectors.bytes("car/\(name).car") else { continue }
+            var count = 0
+            for block in try CARReader.read(bytes).blocks {
+                guard let value = try? DataValue(cbor: block.bytes), let type = value["$type"]?.stringValue else {
+                    continue
+                }
+                let result = catalog.validateRecord(
+                    value, collection: try NSID(parsing: type), key: nil, mode: .required)
+                #expect(result.status == "valid", "\(name) \(type): \(result)")
+                count += 1
+            }
+            #expect(count > 0, "\(name)")
+        }
+    }
 }
