@@ -70,7 +70,7 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Base", "ATProtocol", "CAres", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix, nioHTTP1,
+                "Base", "ATProtocol", "CAres", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix, nioHTTP1,
                 nioWebSocket, nioHTTPTypes, nioHTTPTypesHTTP1, asyncHTTPClient, logging, serviceLifecycle,
             ], swiftSettings: strict),
         .target(
@@ -79,6 +79,7 @@ let package = Package(
         .target(name: "ATProtocol", dependencies: ["Base", "CSecp256k1", crypto], swiftSettings: strict),
         .target(name: "Base", dependencies: [logging], swiftSettings: strict),
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
@@ -87,7 +88,7 @@ let package = Package(
             name: "StorageTests", dependencies: ["Storage", "ATProtocol", "Base", logging], swiftSettings: strict),
         .testTarget(
             name: "WebTests",
-            dependencies: ["Web", "ATProtocol", "Base", hummingbird, httpTypes, nioCore, logging],
+            dependencies: ["Web", "ATProtocol", "Base", nioCore, nioPosix, nioHTTP1, logging, serviceLifecycle],
             swiftSettings: strict),
         .testTarget(
             name: "IdentityTests",

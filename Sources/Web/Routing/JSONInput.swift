@@ -2,6 +2,9 @@ import ATProtocol
 
 /// Reading of JSON bodies.
 enum JSONInput {
+    /// The media type of JSON bodies.
+    static let mediaType = "application/json"
+
     /// The value of a JSON body.
     ///
     /// - Throws: `.invalidRequest` that says what is wrong.

@@ -171,10 +171,17 @@ package struct RouteLimit<Caller: Sendable>: Sendable {
     let points: Int
     /// Nil means the client's address, which is charged before authentication.
     let key: (@Sendable (XRPCCall<Caller>) -> String?)?
+    /// Whether calls of the route aren't counted in `RateLimit.global`.
+    let replacesGlobal: Bool
 
     /// Charged to the client's address, before authentication and body.
     package static func perAddress(_ limit: RateLimit, points: Int = 1) -> RouteLimit {
-        RouteLimit(limit: limit, points: points, key: nil)
+        RouteLimit(limit: limit, points: points, key: nil, replacesGlobal: false)
+    }
+
+    /// As `perAddress(_:points:)`, for routes that aren't counted in `RateLimit.global`.
+    package static func perAddressInsteadOfGlobal(_ limit: RateLimit, points: Int = 1) -> RouteLimit {
+        RouteLimit(limit: limit, points: points, key: nil, replacesGlobal: true)
     }
 
     /// Charged to the key `of` gives for the parsed call; a nil key is not charged.
@@ -183,7 +190,7 @@ package struct RouteLimit<Caller: Sendable>: Sendable {
         points: Int = 1,
         of key: @escaping @Sendable (XRPCCall<Caller>) -> String?
     ) -> RouteLimit {
-        RouteLimit(limit: limit, points: points, key: key)
+        RouteLimit(limit: limit, points: points, key: key, replacesGlobal: false)
     }
 }
 

@@ -26,7 +26,7 @@ package struct WebSocketLimits: Sendable {
     package var outboundByteCountMax: Int = 1 << 20
     /// A longer message from the client closes the connection with 1009.
     package var inboundByteCountMax: Int = 64 * 1024
-    /// More messages than this that nobody has read close the connection with 1008.
+    /// Messages of the client that wait for a reader; the oldest are dropped for more.
     package var inboundMessageCountMax: Int = 64
     /// How often a ping is sent; a peer from which nothing came for two intervals is dropped.
     package var pingInterval: Duration = .seconds(30)
@@ -43,6 +43,7 @@ protocol WebSocketOutlet: Sendable {
     func send(_ frames: WebSocketFrames) async throws(WebSocketFailure)
     func next() async throws(WebSocketFailure) -> WebSocketMessage?
     func close(code: UInt16, reason: String) async
+    func finish(_ last: WebSocketFrames?, code: UInt16, reason: String) async
     var backlogByteCount: Int { get }
     var timeSinceProgress: Duration { get }
     var isOpen: Bool { get }
@@ -89,10 +90,9 @@ package final class WebSocketConnection: Sendable {
         await outlet.close(code: code, reason: reason)
     }
 
-    /// Sends `last` if the peer still takes bytes, then closes: how a stream ends with an error frame.
+    /// Sends `last`, whatever waits already, then closes as `close(code:reason:)`: how a stream ends with an error frame.
     package func close(sending last: WebSocketFrames, code: UInt16 = 1000, reason: String = "") async {
-        try? await outlet.send(last)
-        await outlet.close(code: code, reason: reason)
+        await outlet.finish(last, code: code, reason: reason)
     }
 
     /// Bytes queued and not yet taken by the socket.

@@ -1,0 +1,167 @@
+import Base
+import Logging
+import NIOCore
+import NIOHTTP1
+
+/// One connection that speaks HTTP: takes its requests in turn and writes the answers.
+struct HTTPConnection: Sendable {
+    typealias Channel = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+    typealias Writer = NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+
+    let responder: any HTTPResponder
+    let limits: ServerLimits
+    let requestIDs: RequestIDs
+    let dates: DateHeader
+    let peer: IPAddress?
+    /// The answer to the first request when it was a handshake that was refused.
+    let refusal: OutgoingResponse?
+
+    /// Serves until either side ends the connection.
+    func serve(_ channel: Channel) async throws {
+        try await channel.executeThenClose { inbound, outbound in
+            let parts = RequestParts(inbound)
+            var refusal = refusal
+            while let part = try await parts.next() {
+                // What is left of a refused handshake's request is not a head.
+                guard case .head(let head) = part else { continue }
+                let goesOn = try await exchange(head, parts: parts, outbound: outbound, refusal: refusal)
+                refusal = nil
+                if !goesOn { return try await end(channel, parts: parts, outbound: outbound) }
+            }
+        }
+    }
+
+    /// One request and its answer.
+    ///
+    /// - Returns: whether another request may follow.
+    private func exchange(
+        _ head: HTTPRequestHead,
+        parts: RequestParts,
+        outbound: Writer,
+        refusal: OutgoingResponse?
+    ) async throws -> Bool {
+        let body = Self.body(of: head, parts: parts, outbound: outbound)
+        let request = IncomingRequest(
+            head: RequestHead(
+                method: head.method.rawValue, target: head.uri, fields: head.headers,
+                remoteAddress: RequestOrigin.address(peer: peer, fields: head.headers), requestID: requestIDs.next()),
+            body: body)
+        var response: OutgoingResponse
+        if let refusal { response = refusal } else { response = await responder.respond(to: request) }
+        if case .stream(let stream) = response.body, head.method != .HEAD {
+            let state = StreamState(head: head, response: response)
+            return try await write(stream, state: state, body: body, parts: parts, outbound: outbound)
+        }
+        let remainder = body.endReading()
+        let goesOn = head.isKeepAlive && head.version == .http1_1 && canDrain(remainder) && !response.endsConnection
+        let answer = responseHead(&response, for: head, goesOn: goesOn)
+        if case .bytes(let bytes) = response.body, head.method != .HEAD {
+            try await outbound.write(contentsOf: [.head(answer), .body(.byteBuffer(bytes)), .end(nil)])
+        } else {
+            try await outbound.write(contentsOf: [.head(answer), .end(nil)])
+        }
+        return goesOn ? try await drain(parts, remainder) : false
+    }
+
+    private struct StreamState {
+        let head: HTTPRequestHead
+        var response: OutgoingResponse
+    }
+
+    /// Writes a streamed answer. Its header goes out with the first chunk, so that an early failure has its own status.
+    private func write(
+        _ stream: OutgoingStream,
+        state: StreamState,
+        body: IncomingBody,
+        parts: RequestParts,
+        outbound: Writer
+    ) async throws -> Bool {
+        var response = state.response
+        let remainder = body.endReadingIfUnread()
+        let goesOn = state.head.isKeepAlive && state.head.version == .http1_1 && canDrain(remainder)
+        let answer = responseHead(&response, for: state.head, goesOn: goesOn)
+        let encoder = stream.isCompressed ? GzipEncoder.take() : nil
+        if stream.isCompressed, encoder == nil { throw WebFailure.unavailable("No memory to compress") }
+        defer { encoder?.giveBack() }
+        var isBegun = false
+        func put(_ bytes: [UInt8]) async throws {
+            guard !bytes.isEmpty else { return }
+            let part = HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes)))
+            try await outbound.write(contentsOf: isBegun ? [part] : [.head(answer), part])
+            isBegun = true
+        }
+        do {
+            try await stream.stream.pump { chunk in
+                try await put(encoder?.encode(chunk, isLast: false) ?? chunk)
+            }
+        } catch {
+            // Once a part is out only a cut tells the client that it isn't the whole.
+            guard !isBegun else {
+                stream.abandoned(error)
+                throw error
+            }
+            var failure = stream.failure(error)
+            let head = responseHead(&failure, for: state.head, goesOn: false)
+            var parts: [HTTPServerResponsePart] = [.head(head)]
+            if case .bytes(let bytes) = failure.body { parts.append(.body(.byteBuffer(bytes))) }
+            try await outbound.write(contentsOf: parts + [.end(nil)])
+            return false
+        }
+        if let encoder { try await put(encoder.encode([], isLast: true)) }
+        try await outbound.write(contentsOf: isBegun ? [.end(nil)] : [.head(answer), .end(nil)])
+        return goesOn ? try await drain(parts, remainder) : false
+    }
+
+    private func responseHead(
+        _ response: inout OutgoingResponse,
+        for head: HTTPRequestHead,
+        goesOn: Bool
+    ) -> HTTPResponseHead {
+        response.fields.add(name: "date", value: dates.now)
+        if !goesOn { response.fields.replaceOrAdd(name: "connection", value: "close") }
+        return HTTPResponseHead(version: head.version, status: response.status, headers: response.fields)
+    }
+
+    private func canDrain(_ remainder: IncomingBody.Remainder) -> Bool {
+        switch remainder {
+        case .none: true
+        case .bytes(let count): count <= limits.drainByteCountMax
+        case .unknown: false
+        }
+    }
+
+    /// Reads what is left of the body, up to its end.
+    ///
+    /// - Returns: false when the client went away meanwhile.
+    private func drain(_ parts: RequestParts, _ remainder: IncomingBody.Remainder) async throws -> Bool {
+        if case .none = remainder { return true }
+        while let part = try await parts.next() {
+            if case .end = part { return true }
+        }
+        return false
+    }
+
+    /// Closes our side, and the other one once the client has seen the answer or `lingerTimeout` has passed.
+    private func end(_ channel: Channel, parts: RequestParts, outbound: Writer) async throws {
+        outbound.finish()
+        let deadline = channel.channel.eventLoop.scheduleTask(in: TimeAmount(limits.lingerTimeout)) {
+            channel.channel.close(promise: nil)
+        }
+        defer { deadline.cancel() }
+        while try await parts.next() != nil {}
+    }
+
+    private static func body(of head: HTTPRequestHead, parts: RequestParts, outbound: Writer) -> IncomingBody {
+        let byteCount: Int?
+        if head.headers.contains(name: "transfer-encoding") {
+            byteCount = nil
+        } else {
+            byteCount = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
+        }
+        let waits = head.headers.first(name: "expect")?.lowercased() == "100-continue"
+        guard byteCount != 0, waits else { return IncomingBody(parts: parts, declaredByteCount: byteCount) }
+        return IncomingBody(parts: parts, declaredByteCount: byteCount) {
+            try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .continue)))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+package import Base
+package import Logging
+import ServiceLifecycle
+import HummingbirdCore
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// The listener: accepts connections and serves them until it is told to stop.
+///
+/// As a `Service` it runs until graceful shutdown: then it accepts no more, closes idle connections and WebSockets
+/// (1001), lets accepted requests finish within `ServerLimits.shutdownTimeout`, and returns. It throws when it can't
+/// listen, or when listening ends by itself.
+package struct HTTPServer: Service {
+    /// Where and how to listen.
+    package struct Configuration: Sendable {
+        /// A host name or address to bind.
+        package var host = "127.0.0.1"
+        /// The port; 0 takes a free one, see `onListening`.
+        package var port = 8080
+        /// Sizes and times.
+        package var limits = ServerLimits()
+        /// Threads that serve sockets; nil takes one for each processor.
+        package var threadCount: Int?
+
+        package init() {}
+    }
+
+    /// Listening ended although nobody asked for it.
+    package struct ListenerDied: Error {}
+
+    private let configuration: Configuration
+    private let channel: ServerChannel
+    private let logger: Logger
+    private let onListening: @Sendable (Int) async -> Void
+
+    /// - Parameters:
+    ///   - onListening: called once with the port when connections are accepted.
+    package init(
+        responder: some HTTPResponder,
+        configuration: Configuration,
+        metrics: MetricRegistry,
+        clock: any WallClock,
+        randomness: any Randomness,
+        logger: Logger,
+        onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.onListening = onListening
+        channel = ServerChannel(
+            responder: responder, limits: configuration.limits, requestIDs: RequestIDs(randomness: randomness),
+            dates: DateHeader(clock: clock), connections: ConnectionRegistry(metrics: metrics))
+    }
+
+    package func run() async throws {
+        let group = configuration.threadCount.map { MultiThreadedEventLoopGroup(numberOfThreads: max(1, $0)) }
+        do {
+            try await serve(on: group ?? MultiThreadedEventLoopGroup.singleton)
+            try? await group?.shutdownGracefully()
+        } catch {
+            try? await group?.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func serve(on group: MultiThreadedEventLoopGroup) async throws {
+        // Where logs of single connections go; the level is the instance's.
+        let server = channel.server(
+            configuration: ServerConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), backlog: 1024,
+                availableConnectionsDelegate: .maximum(configuration.limits.connectionCountMax, logger: logger)),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
+            eventLoopGroup: group, logger: logger)
+        let isStopping = Atomic<Bool>(false)
+        let connections = channel.connections
+        let deadline = TimeAmount(configuration.limits.shutdownTimeout)
+        try await withGracefulShutdownHandler {
+            try await server.run()
+        } onGracefulShutdown: {
+            isStopping.store(true, ordering: .relaxed)
+            group.next().scheduleTask(in: deadline) { connections.closeAll() }
+        }
+        guard isStopping.load(ordering: .relaxed) || Task.isCancelled else { throw ListenerDied() }
+    }
+}
+
+/// All open connections, to count them and to end those that are left at the end.
+final class ConnectionRegistry: Sendable {
+    private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+    private let open: Gauge
+    private let accepted: Counter
+
+    init(metrics: MetricRegistry) {
+        open = metrics.gauge("kith_http_connections", help: "Open connections.")
+        accepted = metrics.counter("kith_http_connections_accepted_total", help: "Connections accepted.")
+    }
+
+    func add(_ channel: any Channel) {
+        let id = ObjectIdentifier(channel)
+        channels.withLock { $0[id] = channel }
+        open.add(1)
+        accepted.add()
+        channel.closeFuture.whenComplete { [self] _ in
+            channels.withLock { $0[id] = nil }
+            open.add(-1)
+        }
+    }
+
+    /// Closes every connection, whatever it is at.
+    func closeAll() {
+        for channel in channels.withLock({ Array($0.values) }) { channel.close(promise: nil) }
+    }
+}
