@@ -135,7 +135,7 @@ def test_kill_at_random_moments(own_server):
 
 
 def test_kill_during_sign_up_leaves_whole_accounts(own_server):
-    """An account whose creation was acknowledged is whole; a name whose creation was cut can be taken again or works."""
+    """An acknowledged account is whole; a name whose creation was cut can be taken again, or works."""
     server, dice = own_server, random.Random()
     domain = server.domain()
     for _ in range(5):

@@ -175,10 +175,15 @@ def raw_subscription(server, receive_buffer_bytes):
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
     plain.connect(("127.0.0.1", server.port))
-    plain.sendall(
-        f"GET /xrpc/com.atproto.sync.subscribeRepos HTTP/1.1\r\nHost: localhost:{server.port}\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    head = (
+        "GET /xrpc/com.atproto.sync.subscribeRepos HTTP/1.1",
+        f"Host: localhost:{server.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
     )
+    plain.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += plain.recv(1)
