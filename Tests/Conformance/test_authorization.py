@@ -1,8 +1,9 @@
 """Who may call what: every route as anybody, as a stranger, as the owner, as a moderator, as an administrator.
 
-The table is authorization.json. A row says how to call the route (`call`: parameters or body, `bytes`: a raw body, neither:
-no body) and what each caller gets: a status, perhaps with an error name. `anyone` stands for all callers, `others` for all
-that the row doesn't name. `fresh` gives each caller an account of its own to act on, for calls that change one.
+The table is authorization.json. A row says how to call the route (`call`: parameters or body, `bytes`: a raw body,
+neither: no body) and what each caller gets: a status, perhaps with an error name. `anyone` stands for all callers,
+`others` for all that the row doesn't name. `fresh` gives each caller an account of its own to act on, for calls that
+change one.
 """
 
 import json
