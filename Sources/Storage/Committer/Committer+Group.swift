@@ -14,7 +14,7 @@ extension Committer {
         var rest = writes[...]
         var mustProtect = false
         while !rest.isEmpty {
-            let started = ContinuousClock.now
+            let started = clock.now
             do {
                 try connection.begin()
             } catch {
@@ -22,7 +22,7 @@ extension Committer {
                 return
             }
             let (outcome, ran) = runBodies(rest, on: connection, started: started, mustProtect: mustProtect)
-            let executed = ContinuousClock.now
+            let executed = clock.now
             switch outcome {
             case .replay:
                 connection.rollback()
@@ -63,7 +63,7 @@ extension Committer {
                     return (.lost(error as? StorageError ?? lost), ran)
                 }
             }
-            if ContinuousClock.now - started > limits.groupDurationMax { break }
+            if clock.now - started > limits.groupDurationMax { break }
         }
         return (.ready, ran)
     }
@@ -79,7 +79,7 @@ extension Committer {
             fail(writes, error)
             return
         }
-        let committing = ContinuousClock.now - executed
+        let committing = clock.now - executed
         let actions = connection.takeActions()
         let failed = writes.count { $0.failure != nil }
         count { statistics in

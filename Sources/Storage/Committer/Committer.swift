@@ -27,6 +27,7 @@ final class Committer: Sendable {
     }
 
     let limits: Limits
+    let clock = ContinuousClock()
     private let state = Mutex(State())
     private let wake = DispatchSemaphore(value: 0)
 

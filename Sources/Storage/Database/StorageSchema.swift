@@ -35,6 +35,12 @@ package enum StorageSchema {
                 ) CLUSTERED
                 """,
                 """
+                CREATE TABLE log_removed (
+                    id BIGINT PRIMARY KEY NOT NULL,
+                    seq BIGINT NOT NULL
+                )
+                """,
+                """
                 CREATE TABLE job (
                     kind TEXT NOT NULL,
                     key TEXT NOT NULL,

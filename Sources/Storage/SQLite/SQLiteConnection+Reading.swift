@@ -53,6 +53,6 @@ private final class ReadWatch {
     var mustEnd: Bool {
         if let stop, stop.isRaised { return true }
         guard let deadline else { return false }
-        return ContinuousClock.now > deadline
+        return ContinuousClock().now > deadline
     }
 }

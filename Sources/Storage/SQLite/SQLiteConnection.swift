@@ -15,6 +15,9 @@ final class SQLiteConnection {
     /// Whether a statement that may change the database has run since this was last set to false.
     var hasChanged = false
 
+    /// Pages in the write-ahead log after the last commit; kept by `countLogPages`.
+    private(set) var logPages = 0
+
     init(handle: OpaquePointer) {
         self.handle = handle
         // GRDB's own observers would only cost time: its statements are not used from here on.
@@ -25,6 +28,17 @@ final class SQLiteConnection {
 
     /// Whether a transaction is open.
     var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+    /// Has every commit tell the size of the log. The connection must outlive its last commit.
+    func countLogPages() {
+        _ = sqlite3_wal_hook(
+            handle,
+            { context, _, _, pages in
+                guard let context else { return SQLITE_OK }
+                Unmanaged<SQLiteConnection>.fromOpaque(context).takeUnretainedValue().logPages = Int(pages)
+                return SQLITE_OK
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
 
     /// Drops all prepared statements, which would keep the connection from closing.
     func finalizeStatements() {

@@ -18,6 +18,7 @@ package final class SQLiteDatabase: Database {
     package init(path: String, options: SQLiteOptions = SQLiteOptions()) throws(StorageError) {
         let file = SQLiteFile(path: path, options: options)
         let queue = try file.openWriter()
+        let checkpointQueue = try file.openCheckpointer()
         let running = RunningStreams()
         let checkpointer = SQLiteCheckpointer(options: options, streams: running)
         self.options = options
@@ -32,12 +33,16 @@ package final class SQLiteDatabase: Database {
         ) {
             try file.withReader($0)
         }
+        checkpointer.start(checkpointQueue)
         committer.start(name: "kith-commit") { loop in
             queue.inDatabase { db in
                 guard let handle = db.sqliteConnection else { return }
                 let connection = SQLiteConnection(handle: handle)
-                loop(SQLiteWriter(connection: connection) { checkpointer.run(on: $0) })
+                connection.countLogPages()
+                loop(SQLiteWriter(connection: connection, checkpointer: checkpointer))
+                sqlite3_wal_hook(handle, nil, nil)
                 connection.finalizeStatements()
+                checkpointer.stop()
             }
             try? queue.close()
         }
@@ -46,7 +51,7 @@ package final class SQLiteDatabase: Database {
     package func read<T: Sendable>(_ body: @escaping @Sendable (any ReadScope) throws -> T) async throws -> T {
         let limit = options.readDurationMax
         return try await readers.run { connection in
-            try connection.reading(deadline: .now + limit) { try body(connection) }
+            try connection.reading(deadline: ContinuousClock().now + limit) { try body(connection) }
         }
     }
 
@@ -68,7 +73,7 @@ package final class SQLiteDatabase: Database {
         try streamers.launch { connection in
             let end = Result {
                 let stop = StopFlag()
-                running.add(buffer, stop)
+                try running.add(buffer, stop)
                 defer { running.remove(buffer) }
                 try connection.reading(stop: stop) {
                     let sink = ChunkingSink(buffer)
@@ -91,7 +96,7 @@ package final class SQLiteDatabase: Database {
     }
 
     package func close() async {
-        running.stopAll(with: .closed)
+        running.close()
         await streamers.close()
         await readers.close()
         await committer.close()

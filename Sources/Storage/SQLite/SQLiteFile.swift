@@ -31,6 +31,15 @@ struct SQLiteFile: Sendable {
         }
     }
 
+    /// Opens a second connection that can write, for checkpoints.
+    func openCheckpointer() throws(StorageError) -> DatabaseQueue {
+        try open(isReadOnly: false) { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            try db.execute(sql: "PRAGMA cache_size = -64")
+        }
+    }
+
     /// Opens a connection that can only read.
     func openReader() throws(StorageError) -> DatabaseQueue {
         let cacheKiB = options.readerCacheBytes / 1024

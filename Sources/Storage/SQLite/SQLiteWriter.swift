@@ -3,16 +3,16 @@ import GRDBSQLite
 /// The writing connection as the committer drives it, and the scope its bodies see.
 final class SQLiteWriter: WriteConnection, WriteScope {
     private let connection: SQLiteConnection
-    private let housekeeping: (SQLiteConnection) -> Void
+    private let checkpointer: SQLiteCheckpointer
     private var sequences: [SequenceName: Int64] = [:]
     private var actions: [@Sendable () -> Void] = []
     private var groupActions: [(key: ObjectIdentifier, action: @Sendable () -> Void)] = []
     private var itemActions: [@Sendable () -> Void] = []
     private var itemGroupActions: [(key: ObjectIdentifier, action: @Sendable () -> Void)] = []
 
-    init(connection: SQLiteConnection, housekeeping: @escaping (SQLiteConnection) -> Void) {
+    init(connection: SQLiteConnection, checkpointer: SQLiteCheckpointer) {
         self.connection = connection
-        self.housekeeping = housekeeping
+        self.checkpointer = checkpointer
     }
 
     // MARK: WriteConnection
@@ -78,7 +78,7 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     }
 
     func maintain() {
-        housekeeping(connection)
+        checkpointer.afterGroup(logPages: connection.logPages, on: connection.handle)
     }
 
     // MARK: WriteScope

@@ -1,0 +1,253 @@
+import Base
+import Storage
+import Synchronization
+import Testing
+
+@Suite struct CommitterTests {
+    private static let insert = "INSERT INTO note (id, body) VALUES ($1, $2)"
+
+    @Test func writesThatWaitShareOneGroup() async throws {
+        let store = try await TestStore()
+        let before = store.database.statistics()
+        try await Gate.holding(store.database, { database in
+            let results = await outcomes((1...100).map { id in
+                { @Sendable in
+                    try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
+                }
+            })
+            for result in results { #expect((try? result.get()) == 1) }
+        }, queued: 100)
+        let after = store.database.statistics()
+        #expect(after.groups - before.groups == 2)
+        #expect(after.items - before.items == 101)
+        #expect(after.largestGroup == 100)
+        #expect(try await store.bodies().count == 100)
+        await store.database.close()
+    }
+
+    @Test(arguments: [true, false])
+    func aBodyThatThrowsAfterItsChangesLosesOnlyThose(usesAppend: Bool) async throws {
+        let store = try await TestStore()
+        let results = try await Gate.holding(store.database, { database in
+            await outcomes((1...9).map { id in
+                { @Sendable in
+                    let body: @Sendable (any WriteScope) throws -> Int = { scope in
+                        try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
+                        if id % 3 == 0 { throw Refusal(reason: id) }
+                        return id
+                    }
+                    return usesAppend ? try await database.append(body) : try await database.write(body)
+                }
+            })
+        }, queued: 9)
+        for (index, result) in results.enumerated() {
+            let id = index + 1
+            switch result {
+            case .success(let value): #expect(value == id && id % 3 != 0)
+            case .failure(let error): #expect(error as? Refusal == Refusal(reason: id))
+            }
+        }
+        #expect(try await Set(store.bodies()) == ["1", "2", "4", "5", "7", "8"])
+        #expect(store.database.statistics().groupsReplayed == (usesAppend ? 1 : 0))
+        #expect(store.database.statistics().itemsFailed == 3)
+        await store.database.close()
+    }
+
+    @Test func anAppendThatThrowsBeforeItsFirstChangeCostsNoReplay() async throws {
+        let store = try await TestStore()
+        await #expect(throws: Refusal(reason: 1)) {
+            try await store.database.append { scope in
+                _ = try scope.query("SELECT id FROM note")
+                throw Refusal(reason: 1)
+            }
+        }
+        // A statement that a constraint refuses has changed nothing.
+        try await store.insert(1, "one")
+        await #expect(throws: StorageError.self) {
+            try await store.database.append { try $0.execute(Self.insert, [1, "again"]) }
+        }
+        #expect(store.database.statistics().groupsReplayed == 0)
+        #expect(try await store.bodies() == ["one"])
+        await store.database.close()
+    }
+
+    @Test func constraintsAreTold() async throws {
+        let store = try await TestStore()
+        try await store.insert(1, "one")
+        let cases: [([SQLValue], StorageError.ConstraintKind)] = [
+            ([1, "two"], .primaryKey), ([2, "one"], .unique), ([3, nil], .notNull), ([4, .blob([1])], .type),
+        ]
+        for (values, kind) in cases {
+            do {
+                try await store.database.write { try $0.execute(Self.insert, values) }
+                Issue.record("\(values) was accepted")
+            } catch StorageError.constraintViolation(let found, _) {
+                #expect(found == kind)
+            }
+        }
+        await #expect(throws: StorageError.invalidParameter(index: 2, reason: "a text with U+0000")) {
+            try await store.database.write { try $0.execute(Self.insert, [5, "a\0b"]) }
+        }
+        await store.database.close()
+    }
+
+    @Test func actionsRunInOrderAfterTheCommitAndOnlyForWhatLanded() async throws {
+        let store = try await TestStore()
+        let ran = Ran()
+        try await Gate.holding(store.database, { database in
+            _ = await outcomes((1...20).map { id in
+                { @Sendable in
+                    try await database.write { scope in
+                        let position = try scope.advance(SequenceName("order"), by: 1)
+                        scope.afterCommit { ran.add(Int(position)) }
+                        scope.afterGroup(ObjectIdentifier(ran)) { ran.add(-1) }
+                        try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
+                        if id % 5 == 0 { throw Refusal(reason: id) }
+                    }
+                }
+            })
+        }, queued: 20)
+        let order = ran.all
+        #expect(order.count == 17 && order.last == -1)
+        #expect(order.dropLast() == order.dropLast().sorted()[...])
+        await store.database.close()
+    }
+
+    @Test func actionsAreOverWhenWriteReturns() async throws {
+        let store = try await TestStore()
+        let ran = Ran()
+        for id in 1...50 {
+            try await store.database.write { scope in
+                try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
+                scope.afterCommit { ran.add(id) }
+            }
+            #expect(ran.all.last == id)
+        }
+        await store.database.close()
+    }
+
+    @Test func sequencesGoOnOverRestartsAndFailures() async throws {
+        var store = try await TestStore()
+        let name = SequenceName("test")
+        var last: Int64 = 0
+        for round in 1...5 {
+            for step in 1...4 {
+                let value = try? await store.database.write { scope in
+                    let value = try scope.advance(name, by: Int64(step))
+                    if step == 3 { throw Refusal(reason: round) }
+                    return value
+                }
+                guard let value else { continue }
+                #expect(value >= last + Int64(step))
+                last = value
+            }
+            store = try await store.reopened()
+        }
+        await store.database.close()
+    }
+
+    @Test func aFullQueueRefusesAndChangesNothing() async throws {
+        var options = SQLiteOptions()
+        options.writesWaitingMax = 10
+        let store = try await TestStore(options: options)
+        let results = try await Gate.holding(store.database, { database in
+            await outcomes((1...30).map { id in
+                { @Sendable in
+                    try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
+                }
+            })
+        }, queued: 10)
+        let refused = results.filter { if case .failure(StorageError.overloaded) = $0 { true } else { false } }
+        let landed = results.filter { if case .success = $0 { true } else { false } }
+        #expect(refused.count >= 1 && refused.count + landed.count == 30)
+        #expect(try await store.bodies().count == landed.count)
+        #expect(store.database.statistics().overloads == refused.count)
+        #expect(StorageError.overloaded.wire.status == 503)
+        await store.database.close()
+    }
+
+    @Test func aCancelledTaskChangesNothingOrAll() async throws {
+        let store = try await TestStore()
+        let database = store.database
+        await withTaskGroup(of: Bool.self) { group in
+            for id in 1...200 {
+                group.addTask {
+                    do {
+                        try await database.write { scope in
+                            try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
+                            try scope.execute(Self.insert, [.integer(1000 + id), .text("second \(id)")])
+                        }
+                        return true
+                    } catch {
+                        #expect(error is CancellationError)
+                        return false
+                    }
+                }
+            }
+            group.cancelAll()
+            var landed = 0
+            for await result in group where result { landed += 1 }
+            let count = try? await database.read { try $0.first("SELECT count(*) FROM note")?.integer(0) }
+            #expect(count == Int64(2 * landed))
+        }
+        await store.database.close()
+    }
+
+    @Test func closingFinishesWhatWasAcceptedAndRefusesTheRest() async throws {
+        let store = try await TestStore()
+        let database = store.database
+        let results = try await Gate.holding(database, { database in
+            let results = await outcomes((1...20).map { id in
+                { @Sendable in
+                    try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
+                }
+            })
+            await database.close()
+            return results
+        }, queued: 20)
+        #expect(results.allSatisfy { (try? $0.get()) == 1 })
+        await #expect(throws: StorageError.closed) { try await database.write { _ in } }
+        await #expect(throws: StorageError.closed) { try await database.read { _ in } }
+        await database.close()
+        let again = try await TestStore(in: store.directory)
+        #expect(try await again.bodies().count == 20)
+        await again.database.close()
+    }
+
+    @Test func readersSeeOnlyWholeCommits() async throws {
+        let store = try await TestStore()
+        let database = store.database
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for id in 1...300 {
+                    try await database.write { scope in
+                        try scope.execute(Self.insert, [.integer(2 * id), .text("a\(id)")])
+                        try scope.execute(Self.insert, [.integer(2 * id + 1), .text("b\(id)")])
+                    }
+                }
+            }
+            for _ in 1...4 {
+                group.addTask {
+                    for _ in 1...300 {
+                        let (first, second) = try await database.read { scope in
+                            let first = try scope.first("SELECT count(*) FROM note")?.integer(0) ?? 0
+                            let second = try scope.first("SELECT count(*) FROM note")?.integer(0) ?? 0
+                            return (first, second)
+                        }
+                        #expect(first % 2 == 0)
+                        #expect(first == second)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        await database.close()
+    }
+}
+
+final class Ran: Sendable {
+    private let values = Mutex<[Int]>([])
+
+    var all: [Int] { values.withLock { $0 } }
+    func add(_ value: Int) { values.withLock { $0.append(value) } }
+}

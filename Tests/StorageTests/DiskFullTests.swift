@@ -1,0 +1,70 @@
+import Base
+import Foundation
+import Storage
+import Testing
+
+/// A database that may not grow, and a file system that is full.
+@Suite struct DiskFullTests {
+    private static let insert = "INSERT INTO note (id, body) VALUES ($1, $2)"
+
+    @Test func aFullDatabaseSaysSoAndRecovers() async throws {
+        var options = SQLiteOptions()
+        options.sizeBytesMax = 400_000
+        let store = try await TestStore(options: options)
+        let (landed, failure) = await Self.fill(store.database)
+        #expect(failure as? StorageError == .full)
+        #expect((failure as? StorageError)?.wire.status == 507)
+        #expect(try await store.bodies().count == landed)
+        // Small neighbours of a large write are not harmed by it.
+        try await store.database.write { try $0.execute("DELETE FROM note WHERE id <= 10") }
+        try await store.insert(5000, "there is room again")
+        #expect(try await store.bodies().count == landed - 10 + 1)
+        await store.database.close()
+    }
+
+    /// Needs the right to mount; elsewhere the test above has to do.
+    @Test(.enabled(if: geteuid() == 0)) func aFullFileSystemSaysSoAndRecovers() async throws {
+        let directory = try ScratchDirectory()
+        let volume = directory.file("volume")
+        try FileManager.default.createDirectory(atPath: volume, withIntermediateDirectories: true)
+        guard run("/bin/mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", volume) else { return }
+        defer { _ = run("/bin/umount", volume) }
+        let database = try SQLiteDatabase(path: volume + "/kith.sqlite")
+        _ = try await Migrator([TestStore.notes], clock: ManualClock()).migrate(database)
+        let ballast = volume + "/ballast"
+        try Data(repeating: 1, count: 600_000).write(to: URL(fileURLWithPath: ballast))
+        let (landed, failure) = await Self.fill(database)
+        #expect(failure as? StorageError == .full)
+        try FileManager.default.removeItem(atPath: ballast)
+        try await database.write { try $0.execute(Self.insert, [9999, "there is room again"]) }
+        let count = try await database.read { try $0.first("SELECT count(*) FROM note")?.integer(0) }
+        #expect(count == Int64(landed + 1))
+        let verdict = try await database.read { try $0.first("PRAGMA integrity_check")?.text(0) }
+        #expect(verdict == "ok")
+        await database.close()
+    }
+
+    /// Writes notes of 4 kB until one fails.
+    private static func fill(_ database: SQLiteDatabase) async -> (landed: Int, failure: (any Error)?) {
+        for id in 1...4000 {
+            do {
+                try await database.write { scope in
+                    let body = "\(id) " + String(repeating: "x", count: 4000)
+                    try scope.execute(insert, [.integer(id), .text(body)])
+                }
+            } catch {
+                return (id - 1, error)
+            }
+        }
+        return (4000, nil)
+    }
+
+    private func run(_ program: String, _ arguments: String...) -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+}
