@@ -74,7 +74,7 @@ package struct PrivateKey: RepositorySigner, CustomStringConvertible, CustomRefl
             return signature
         case .p256(let key):
             // BoringSSL fails here only when memory runs out.
-            guard let made = try? key.signature(for: digest) else { preconditionFailure("BoringSSL refused a valid key") }
+            guard let made = try? key.signature(for: digest) else { preconditionFailure("BoringSSL has no memory") }
             var signature = [UInt8](made.rawRepresentation)
             P256Signature.normalize(&signature)
             return signature

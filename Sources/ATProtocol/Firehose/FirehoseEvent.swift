@@ -176,6 +176,7 @@ package struct FirehoseIdentity: Sendable, Hashable {
 
 /// An `#account`: whether this server now serves the account's repository, and why not.
 package struct FirehoseAccount: Sendable, Hashable {
+    /// `active` and `status` together.
     package enum Standing: Sendable, Hashable {
         case active
         /// Active, but the server adds how it treats the account (`desynchronized`, `throttled`).
@@ -184,6 +185,7 @@ package struct FirehoseAccount: Sendable, Hashable {
         case inactive(Status?)
     }
 
+    /// The lexicon's known values of `status`, and room for later ones.
     package enum Status: Sendable, Hashable {
         case takendown
         case suspended
