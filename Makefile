@@ -58,8 +58,8 @@ conformance: $(VENV)/.installed
 lint: needs $(VENV)/.installed
 	swift format lint --strict --parallel -r Sources Tests Package.swift
 	scripts/embed-lexicons --check
-	$(VENV)/bin/ruff check --quiet --config Tests/Conformance/ruff.toml Tests/Conformance scripts
-	$(VENV)/bin/ruff format --quiet --check --config Tests/Conformance/ruff.toml Tests/Conformance scripts
+	$(VENV)/bin/ruff check --quiet --config Tests/Conformance/ruff.toml Tests/Conformance scripts/bench scripts/embed-lexicons
+	$(VENV)/bin/ruff format --quiet --check --config Tests/Conformance/ruff.toml Tests/Conformance scripts/bench scripts/embed-lexicons
 
 .PHONY: bench
 bench: $(VENV)/.installed

@@ -160,7 +160,9 @@ package struct TreeNodeSet: TreeNodeSource, Sendable {
         for node in nodes { self.nodes[node.cid] = node }
     }
 
+    /// Adds a node under its CID.
     package mutating func insert(_ node: TreeNode) { nodes[node.cid] = node }
+    /// Takes a node away; an absent one is no error.
     package mutating func remove(_ cid: CID) { nodes[cid] = nil }
 
     package func node(_ cid: CID) throws(RepositoryError) -> TreeNode {
