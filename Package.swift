@@ -65,7 +65,7 @@ let package = Package(
             dependencies: [
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, logging, serviceLifecycle,
                 nioCore,
-            ], swiftSettings: strict),
+            ], exclude: ["Repositories/README.md", "Blobs/README.md", "Firehose/README.md"], swiftSettings: strict),
         .target(name: "Contracts", dependencies: ["Base", "ATProtocol", "Storage"], swiftSettings: strict),
         .target(
             name: "Web",

@@ -1,0 +1,57 @@
+package import ATProtocol
+package import Base
+
+/// What other rooms may know of an account.
+package struct AccountStanding: Sendable, Hashable {
+    package var did: DID
+    /// The account's handle as last set here.
+    package var handle: Handle
+    package var status: AccountStatus
+    package var roles: Set<ServerRole>
+
+    package init(did: DID, handle: Handle, status: AccountStatus, roles: Set<ServerRole>) {
+        self.did = did
+        self.handle = handle
+        self.status = status
+        self.roles = roles
+    }
+}
+
+/// The accounts of this server, as other rooms see them.
+package protocol Accounts: Sendable {
+    /// The account of `did`, or nil when it does not live here. From memory once read; changes are seen at once.
+    func standing(of did: DID) async throws -> AccountStanding?
+    /// The account a handle or DID names, or nil.
+    func standing(of identifier: ATIdentifier) async throws -> AccountStanding?
+    /// The accounts of `dids`, in any order; absent ones are left out.
+    func standings(of dids: [DID]) async throws -> [AccountStanding]
+    /// People who may be shown on the start page, newest first.
+    func publicPeople(limit: Int) async throws -> [AccountStanding]
+}
+
+/// Signing keys in the server's custody.
+package protocol SigningKeys: Sendable {
+    /// The key that signs the repository of `did`.
+    ///
+    /// - Throws: `SigningKeyError.notInCustody` when the server does not hold it.
+    func signer(for did: DID) async throws -> any RepositorySigner
+}
+
+/// Why a repository cannot be signed here.
+package enum SigningKeyError: Error, Sendable, Hashable, WireConvertible {
+    /// The server holds no signing key for the account.
+    case notInCustody
+
+    package var wire: WireFailure {
+        WireFailure(
+            status: 400, error: "InvalidRequest", message: "This server does not hold the signing key of that account.")
+    }
+}
+
+/// DID documents and handles, local and remote.
+package protocol IdentityDirectory: Sendable {
+    /// The DID document of `did`: embedded directory, the external one, or did:web; cached.
+    func document(of did: DID) async throws -> DIDDocument
+    /// The DID that `handle` points to, here or elsewhere; nil when it points nowhere.
+    func resolve(_ handle: Handle) async throws -> DID?
+}

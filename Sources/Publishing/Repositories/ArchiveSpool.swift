@@ -1,0 +1,100 @@
+import ATProtocol
+import Foundation
+import Synchronization
+
+/// An archive on its way in: blocks in a file, their places in memory (about 60 bytes a block).
+final class ArchiveSpool: BlockSource, Sendable {
+    private struct Place {
+        var offset: UInt64
+        var length: UInt32
+    }
+
+    private struct State {
+        var reader = CARReader()
+        var places: [CID: Place] = [:]
+        var end: UInt64 = 0
+        /// Blocks not written yet: one write for many of them.
+        var pending: [UInt8] = []
+        var file: FileHandle
+    }
+
+    private static let pendingSizeBytes = 1 << 20
+
+    private let path: String
+    private let state: Mutex<State>
+
+    /// - Throws: when the file cannot be made.
+    init(directory: String) throws {
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        var template = Array((directory + "/import-XXXXXX").utf8CString)
+        let descriptor = mkstemp(&template)
+        guard descriptor >= 0 else { throw SpoolError.cannotCreate(errno: errno) }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        state = Mutex(State(file: FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)))
+    }
+
+    /// Takes the next piece of the archive.
+    func append(_ piece: [UInt8]) throws {
+        try state.withLock { state in
+            state.reader.append(piece)
+            while let block = try state.reader.next() {
+                guard state.places[block.cid] == nil else { continue }
+                state.places[block.cid] = Place(offset: state.end, length: UInt32(block.bytes.count))
+                state.end += UInt64(block.bytes.count)
+                state.pending.append(contentsOf: block.bytes)
+                if state.pending.count >= Self.pendingSizeBytes { try Self.flush(&state) }
+            }
+        }
+    }
+
+    private static func flush(_ state: inout State) throws {
+        guard !state.pending.isEmpty else { return }
+        try state.file.write(contentsOf: state.pending)
+        state.pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Ends the archive; returns its one root.
+    ///
+    /// - Throws: `.invalidArchive` when it is cut short or has not exactly one root.
+    func finish() throws -> CID {
+        try state.withLock { state in
+            try state.reader.finish()
+            try Self.flush(&state)
+            guard let roots = state.reader.roots, let root = roots.first, roots.count == 1 else {
+                throw RepositoryError.invalidArchive(message: "exactly one root is needed", offset: 0)
+            }
+            return root
+        }
+    }
+
+    func block(_ cid: CID) throws(RepositoryError) -> [UInt8]? {
+        let (place, descriptor) = state.withLock { ($0.places[cid], $0.file.fileDescriptor) }
+        guard let place else { return nil }
+        let count = Int(place.length)
+        var failed = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let read = pread(
+                    descriptor, buffer.baseAddress.map { $0 + filled }, count - filled,
+                    off_t(place.offset) + off_t(filled))
+                guard read > 0 else {
+                    failed = true
+                    return
+                }
+                filled += read
+            }
+        }
+        guard !failed else { throw .missingBlock(cid) }
+        return bytes
+    }
+
+    /// Removes the file.
+    func remove() {
+        unlink(path)
+    }
+}
+
+/// Why an archive cannot be spooled.
+enum SpoolError: Error, Sendable, Hashable {
+    case cannotCreate(errno: Int32)
+}

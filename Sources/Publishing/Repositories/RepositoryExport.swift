@@ -1,0 +1,152 @@
+package import ATProtocol
+import Base
+package import Storage
+
+/// Makes archives of repositories.
+///
+/// A whole export reads records in order of their paths while walking the tree in pre-order, so both meet without a
+/// look-up and memory stays O(depth). Spec: https://atproto.com/specs/repository#car-file-serialization
+package struct RepositoryExport: Sendable {
+    let database: any Database
+
+    package init(database: any Database) {
+        self.database = database
+    }
+
+    /// The archive of the repository's present state: commit, then nodes and records in pre-order.
+    ///
+    /// - Parameter since: leaves out what the reader had at that revision already.
+    package func stream(_ did: DID, since: TID?) async throws -> ByteStream {
+        try await database.stream { scope, sink in
+            guard let row = try RepositoryStore.repository(did, in: scope) else {
+                throw RepositoryReadError.repositoryNotFound
+            }
+            var head = CARWriter.header(roots: [row.commit])
+            CARWriter.append(row.commit, row.commitBytes, to: &head)
+            try sink.write(head)
+            if let since {
+                try Self.writeChanges(of: row, since: since, scope: scope, sink: sink)
+            } else {
+                try Self.writeAll(of: row, scope: scope, sink: sink)
+            }
+        }
+    }
+
+    private static func writeAll(of row: RepositoryRow, scope: any ReadScope, sink: any ByteSink) throws {
+        let source = ExportSource(tree: row.tree, scope: scope)
+        var walk = TreeWalk(root: row.data, source: source)
+        var block: [UInt8] = []
+        /// Writes nodes up to the next entry; false at the end of the tree.
+        func writeNodes(expecting record: RecordRow?) throws -> Bool {
+            while let step = try walk.next() {
+                switch step {
+                case .node(let node):
+                    block.removeAll(keepingCapacity: true)
+                    CARWriter.append(node.cid, node.bytes, to: &block)
+                    try sink.write(block)
+                case .entry(let key, let cid):
+                    guard let record, record.cid == cid, record.path.utf8.elementsEqual(key) else {
+                        throw RepositoryError.missingBlock(cid)
+                    }
+                    return true
+                }
+            }
+            return false
+        }
+        try RepositoryStore.forEachRecord(tree: row.tree, in: scope) { record in
+            guard try writeNodes(expecting: record) else {
+                throw RepositoryError.invalidNode("the tree lacks \(record.path)")
+            }
+            block.removeAll(keepingCapacity: true)
+            CARWriter.append(record.cid, record.value, to: &block)
+            try sink.write(block)
+            return true
+        }
+        _ = try writeNodes(expecting: nil)
+    }
+
+    /// A subtree whose node is not newer than `since` has nothing new below: every change renews the way up.
+    private static func writeChanges(
+        of row: RepositoryRow, since: TID, scope: any ReadScope, sink: any ByteSink
+    ) throws {
+        let source = ExportSource(tree: row.tree, scope: scope)
+        var walk = TreeWalk(root: row.data, source: source)
+        let since = since.string
+        while let step = try walk.next() {
+            var block: [UInt8] = []
+            switch step {
+            case .node(let node):
+                let rev = try RepositoryStore.nodeRevision(node.cid, tree: row.tree, in: scope)
+                guard let rev, rev > since else {
+                    walk.skipNode()
+                    continue
+                }
+                CARWriter.append(node.cid, node.bytes, to: &block)
+            case .entry(let key, let cid):
+                let path = String(decoding: key, as: UTF8.self)
+                guard let found = try RepositoryStore.recordRevision(path, tree: row.tree, in: scope) else {
+                    throw RepositoryError.missingBlock(cid)
+                }
+                guard found.rev > since else { continue }
+                CARWriter.append(cid, found.value, to: &block)
+            }
+            try sink.write(block)
+        }
+    }
+
+    /// The proof of a record's presence or absence: commit, the nodes on its way and, if there is one, the record.
+    package func proof(of path: RepositoryPath, in did: DID) async throws -> [UInt8] {
+        try await database.read { scope in
+            guard let row = try RepositoryStore.repository(did, in: scope) else {
+                throw RepositoryReadError.repositoryNotFound
+            }
+            let source = LoadingSource(tree: row.tree, scope: scope)
+            let (nodes, value) = try TreeProof.path(to: Array(path.string.utf8), root: row.data, source: source)
+            var archive = CARWriter.header(roots: [row.commit])
+            CARWriter.append(row.commit, row.commitBytes, to: &archive)
+            for node in nodes { CARWriter.append(node.cid, node.bytes, to: &archive) }
+            if let value, let record = try RepositoryStore.record(path.string, tree: row.tree, in: scope) {
+                CARWriter.append(value, record.value, to: &archive)
+            }
+            return archive
+        }
+    }
+
+    /// Blocks by CID, as an archive without roots.
+    ///
+    /// - Throws: `.blockNotFound` for the first that is not part of the present state.
+    package func blocks(_ cids: [CID], of did: DID) async throws -> [UInt8] {
+        try await database.read { scope in
+            guard let row = try RepositoryStore.repository(did, in: scope) else {
+                throw RepositoryReadError.repositoryNotFound
+            }
+            var archive = CARWriter.header(roots: [])
+            for cid in cids {
+                let bytes =
+                    if cid == row.commit { row.commitBytes as [UInt8]? } else {
+                        try RepositoryStore.block(cid, tree: row.tree, in: scope)
+                    }
+                guard let bytes else { throw RepositoryReadError.blockNotFound(cid) }
+                CARWriter.append(cid, bytes, to: &archive)
+            }
+            return archive
+        }
+    }
+
+    /// Loads each node once and keeps none: a walk needs each only while it stands on it.
+    private struct ExportSource: TreeNodeSource {
+        let tree: Int64
+        let scope: any ReadScope
+
+        func node(_ cid: CID) throws(RepositoryError) -> TreeNode {
+            let found: TreeNode?
+            do { found = try RepositoryStore.node(cid, tree: tree, in: scope) } catch let error as RepositoryError {
+                throw error
+            } catch {
+                throw .missingBlock(cid)
+            }
+            guard let node = found else { throw .missingBlock(cid) }
+            return node
+        }
+    }
+}

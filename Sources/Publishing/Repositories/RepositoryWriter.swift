@@ -1,0 +1,270 @@
+package import ATProtocol
+package import Base
+package import Contracts
+package import Storage
+import Synchronization
+
+/// The one door through which repositories change: admits, validates, edits, signs and appends.
+///
+/// Writes to one repository are ordered by its lock; those of different repositories run side by side and share the
+/// committer's groups. `swapRecord` and `swapCommit` are judged on the very state the edit is made on; the head is
+/// moved by compare-and-set, so that a second process, or an import, cannot be overwritten.
+package final class RepositoryWriter: Sendable {
+    private let database: any Database
+    private let log: EventLog
+    private let accounts: any Accounts
+    private let keys: any SigningKeys
+    private let blobs: BlobLedger
+    private let catalog: LexiconCatalog
+    private let clock: any WallClock
+    private let slots: Mutex<Slots>
+    private let keyGenerator: Mutex<TIDGenerator>
+
+    /// How often a write is made anew because the head moved under it.
+    private static let attemptCountMax = 5
+
+    /// The writers' memory of one repository. `tip` is touched only by the holder of `lock`.
+    private final class Slot: Sendable {
+        let lock = AsyncLock()
+        let tip = Mutex<RepositoryTip?>(nil)
+        let lastUse = Mutex<UInt64>(0)
+    }
+
+    private struct Slots {
+        var byDID: [DID: Slot] = [:]
+        var uses: UInt64 = 0
+        /// Beyond this the half used longest ago is forgotten.
+        static let countMax = 4096
+    }
+
+    package init(
+        database: any Database, log: EventLog, accounts: any Accounts, keys: any SigningKeys, blobs: BlobLedger,
+        catalog: LexiconCatalog, clock: any WallClock, randomness: any Randomness
+    ) {
+        self.database = database
+        self.log = log
+        self.accounts = accounts
+        self.keys = keys
+        self.blobs = blobs
+        self.catalog = catalog
+        self.clock = clock
+        slots = Mutex(Slots())
+        keyGenerator = Mutex(TIDGenerator(clockID: UInt16(truncatingIfNeeded: randomness.uint64()) & 0x3FF))
+    }
+
+    /// Applies operations to a repository as a single commit.
+    ///
+    /// - Parameters:
+    ///   - did: whose repository; must be the caller's own.
+    ///   - writes: 1…200 operations, applied in order.
+    ///   - swapCommit: when given, must be the present head.
+    /// - Returns: after the commit is on disk: its CID and revision, and each operation's result.
+    /// - Throws: `RepositoryWriteError`, `StorageError`; nothing was changed.
+    /// - Complexity: O(k · log n) for k operations on a repository of n records.
+    package func apply(
+        _ writes: [RecordWrite], to did: DID, by caller: Caller, mode: RecordValidationMode = .whenKnown,
+        swapCommit: CID? = nil
+    ) async throws -> RepositoryWriteOutcome {
+        try await admit(did, caller)
+        let preparation = RecordPreparation(catalog: catalog, mode: mode)
+        let prepared = try preparation.prepare(writes) { [self] in
+            RecordKey(keyGenerator.withLock { $0.next(now: clock.now()) })
+        }
+        let signer = try await keys.signer(for: did)
+        let slot = slot(of: did)
+        let outcome = try await slot.lock.withLock {
+            try await commit(prepared, did: did, signer: signer, slot: slot, swapCommit: swapCommit)
+        }
+        return RepositoryWriteOutcome(
+            commit: outcome?.cid, rev: outcome?.rev,
+            results: prepared.map {
+                RecordWriteResult(path: $0.path, cid: $0.cid, validationStatus: $0.validationStatus)
+            })
+    }
+
+    private func admit(_ did: DID, _ caller: Caller) async throws {
+        guard caller.did == did else { throw RepositoryWriteError.notOwner }
+        guard let standing = try await accounts.standing(of: did) else { throw RepositoryWriteError.notHosted }
+        guard standing.status == .approved else { throw RepositoryWriteError.inactive(standing.status) }
+    }
+
+    private func slot(of did: DID) -> Slot {
+        slots.withLock { slots in
+            slots.uses += 1
+            let uses = slots.uses
+            if let slot = slots.byDID[did] {
+                slot.lastUse.withLock { $0 = uses }
+                return slot
+            }
+            if slots.byDID.count >= Slots.countMax {
+                let stamps = slots.byDID.values.map { $0.lastUse.withLock { $0 } }.sorted()
+                let middle = stamps[stamps.count / 2]
+                slots.byDID = slots.byDID.filter { $0.value.lock.isHeld || $0.value.lastUse.withLock { $0 } >= middle }
+            }
+            let slot = Slot()
+            slot.lastUse.withLock { $0 = uses }
+            slots.byDID[did] = slot
+            return slot
+        }
+    }
+
+    /// Forgets what is held of a repository: after an import, a rebuild or its removal.
+    package func forget(_ did: DID) {
+        _ = slots.withLock { $0.byDID.removeValue(forKey: did) }
+    }
+
+    private func commit(
+        _ writes: [PreparedWrite], did: DID, signer: any RepositorySigner, slot: Slot, swapCommit: CID?
+    ) async throws -> Commit? {
+        for _ in 0..<Self.attemptCountMax {
+            var tip = try await takeTip(of: did, slot)
+            if let swapCommit {
+                let row = try await database.read { try RepositoryStore.repository(did, in: $0) }
+                guard row?.commit == swapCommit else {
+                    throw RepositoryWriteError.invalidSwap("The head is not \(swapCommit).")
+                }
+                guard row?.rev == tip.rev else { continue }
+            }
+            let now = clock.now()
+            let edit = CommitEdit(
+                did: did, signer: signer, writes: try await withReplaced(writes, tip: tip), now: now,
+                rev: TIDGenerator.following(tip.rev, now: now))
+            let edited: CommitEdit.Outcome?
+            do {
+                edited = try await self.edited(edit, &tip)
+            } catch let refusal as RepositoryWriteError {
+                // The state forbade it; the state itself is as good as before.
+                slot.tip.withLock { $0 = tip }
+                throw refusal
+            }
+            guard let outcome = edited else {
+                slot.tip.withLock { $0 = tip }
+                return nil
+            }
+            let followUp = collectionChanges(outcome.change, tip: tip)
+            guard try await append(outcome, did: did, now: now, collections: followUp, id: tip.id) else { continue }
+            keep(outcome, tip: tip, collections: followUp, in: slot)
+            return outcome.change.commit
+        }
+        throw RepositoryWriteError.contended
+    }
+
+    /// Takes the tip out of the slot, so that a failure on the way leaves none behind.
+    private func takeTip(of did: DID, _ slot: Slot) async throws -> RepositoryTip {
+        let held = slot.tip.withLock { tip in
+            defer { tip = nil }
+            return tip
+        }
+        if let held { return held }
+        let tip: RepositoryTip? = try await database.read { scope in
+            guard let row = try RepositoryStore.repository(did, in: scope) else { return nil }
+            let collections = try RepositoryStore.collections(of: row.id, in: scope)
+            return RepositoryTip(
+                id: row.id, tree: row.tree, rev: row.rev, data: row.data, collections: Set(collections))
+        }
+        guard let tip else { throw RepositoryWriteError.notHosted }
+        return tip
+    }
+
+    /// Edits on cached nodes; when one is missing, once more inside a read that loads them.
+    private func edited(_ edit: CommitEdit, _ tip: inout RepositoryTip) async throws -> CommitEdit.Outcome? {
+        do {
+            return try edit.apply(to: tip, source: tip.nodes)
+        } catch RepositoryError.missingBlock {
+            let before = tip
+            let (outcome, loaded) = try await database.read { scope in
+                let source = LoadingSource(cached: before.nodes, tree: before.tree, scope: scope)
+                let outcome = try edit.apply(to: before, source: source)
+                return (outcome, source.loaded)
+            }
+            for node in loaded.nodes.values { tip.nodes.insert(node) }
+            return outcome
+        }
+    }
+
+    /// Adds the deletion of an older record with the same subject: a second like replaces the first.
+    private func withReplaced(_ writes: [PreparedWrite], tip: RepositoryTip) async throws -> [PreparedWrite] {
+        let pointing = writes.filter { $0.subject != nil }
+        guard !pointing.isEmpty else { return writes }
+        let tree = tip.tree
+        let older = try await database.read { scope in
+            try pointing.flatMap { write in
+                try RepositoryStore.paths(
+                    write.path.collection, subject: write.subject ?? "", tree: tree, in: scope)
+            }
+        }
+        var result = writes
+        for text in older where !result.contains(where: { $0.path.string == text }) {
+            let path = try RepositoryPath(parsing: text)
+            result.append(
+                PreparedWrite(kind: .delete(mustExist: false), path: path, key: Array(text.utf8), swap: .anything))
+        }
+        return result
+    }
+
+    /// Collections that get their first record, and those that may have lost their last.
+    private struct CollectionChanges: Sendable {
+        var added: Set<String> = []
+        var shrunk: Set<String> = []
+    }
+
+    private func collectionChanges(_ change: RepositoryChange, tip: RepositoryTip) -> CollectionChanges {
+        var result = CollectionChanges()
+        for write in change.writes {
+            if write.cid == nil {
+                result.shrunk.insert(write.collection)
+            } else if !tip.collections.contains(write.collection) {
+                result.added.insert(write.collection)
+            }
+        }
+        return result
+    }
+
+    /// Step 6: one transaction for everything. False when the head was no longer the one edited.
+    private func append(
+        _ outcome: CommitEdit.Outcome, did: DID, now: Timestamp, collections: CollectionChanges, id: Int64
+    ) async throws -> Bool {
+        let (log, blobs) = (log, blobs)
+        let change = outcome.change
+        let entry = LogEntry(
+            did: did, kind: .commit, time: now, frame: outcome.frame)
+        return try await database.append { scope in
+            try blobs.check(change, in: scope)
+            guard try RepositoryStore.moveHead(change, in: scope) else { return false }
+            try RepositoryStore.store(change, in: scope)
+            for collection in collections.added {
+                try RepositoryStore.addCollection(collection, repository: id, in: scope)
+            }
+            for collection in collections.shrunk
+            where try !RepositoryStore.hasRecords(collection, tree: change.tree, in: scope) {
+                try RepositoryStore.removeCollection(collection, repository: id, in: scope)
+            }
+            try blobs.apply(change, in: scope)
+            _ = try log.append(entry, in: scope)
+            return true
+        }
+    }
+
+    private func keep(
+        _ outcome: CommitEdit.Outcome, tip: RepositoryTip, collections: CollectionChanges, in slot: Slot
+    ) {
+        var next = tip
+        next.rev = outcome.change.commit.rev
+        next.data = outcome.change.commit.data
+        for cid in outcome.change.removedNodes { next.nodes.remove(cid) }
+        if next.nodes.nodes.count > RepositoryTip.nodeCountMax { next.nodes = TreeNodeSet() }
+        for node in outcome.nodes.nodes.values { next.nodes.insert(node) }
+        // A collection that shrank may be empty now: the row is written again with its next record.
+        next.collections.subtract(collections.shrunk)
+        next.collections.formUnion(collections.added.subtracting(collections.shrunk))
+        slot.tip.withLock { $0 = next }
+    }
+}
+
+extension TIDGenerator {
+    /// A revision after `last`, of time `now` or later.
+    fileprivate static func following(_ last: TID, now: Timestamp) -> TID {
+        var generator = TIDGenerator(clockID: UInt16(last.value & 0x3FF), last: last)
+        return generator.next(now: now)
+    }
+}

@@ -1,0 +1,86 @@
+import ATProtocol
+import Base
+import Contracts
+import Publishing
+import Storage
+import Testing
+
+@Suite struct BlobTests {
+    private func bytes(_ content: [UInt8]) -> AsyncThrowingStream<[UInt8], any Error> {
+        RepositoryImportTests.stream(content)
+    }
+
+    private func read(_ house: House, _ cid: CID, _ did: DID, range: Range<Int64>? = nil) async throws -> [UInt8] {
+        let row = try await house.blobs.blob(cid, of: did, for: .anonymous)
+        var content: [UInt8] = []
+        for try await piece in try await house.blobs.contents(row, range: range) { content += piece }
+        return content
+    }
+
+    private func write(_ house: House, _ did: DID, key: String, blob: BlobReference?) async throws {
+        let record: DataValue = blob.map { ["file": $0.value] } ?? ["n": 1]
+        let write = RepositoryWriterTests.write(.put(key: try RecordKey(parsing: key), record: record))
+        _ = try await house.writer.apply([write], to: did, by: house.caller(did))
+    }
+
+    @Test func aBlobLivesAsLongAsRecordsMentionIt() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let content = Array("hello, blob".utf8)
+        let blob = try await house.blobs.upload(bytes(content), declaredType: "text/plain", for: did)
+        #expect(blob.cid == CID.of(raw: content) && blob.sizeBytes == 11 && blob.mimeType == "text/plain")
+        await #expect(throws: BlobError.notFound, "temporary blobs are not served") {
+            try await read(house, blob.cid, did)
+        }
+        try await write(house, did, key: "a", blob: blob)
+        try await write(house, did, key: "b", blob: blob)
+        #expect(try await read(house, blob.cid, did) == content)
+        #expect(try await read(house, blob.cid, did, range: 7..<11) == Array("blob".utf8))
+        #expect(try await house.blobs.list(did, since: nil, cursor: nil, limit: 10, for: .anonymous) == [blob.cid])
+        try await write(house, did, key: "a", blob: nil)
+        #expect(try await read(house, blob.cid, did) == content)
+        try await write(house, did, key: "b", blob: nil)
+        await #expect(throws: BlobError.notFound) { try await read(house, blob.cid, did) }
+        #expect(try await house.blobs.sweep() == 1)
+        await house.discard()
+    }
+
+    @Test func mentionsMustMatchTheUpload() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let missing = BlobReference(cid: CID.of(raw: [1, 2] as [UInt8]), mimeType: "text/plain", sizeBytes: 2)
+        await #expect(throws: RepositoryWriteError.blobNotFound(missing.cid)) {
+            try await write(house, did, key: "a", blob: missing)
+        }
+        var blob = try await house.blobs.upload(bytes([1, 2, 3]), declaredType: "text/plain", for: did)
+        blob.sizeBytes = 4
+        await #expect(throws: RepositoryWriteError.self) { try await write(house, did, key: "a", blob: blob) }
+        let stranger = try await house.account(2)
+        blob.sizeBytes = 3
+        await #expect(throws: RepositoryWriteError.self) { try await write(house, stranger, key: "a", blob: blob) }
+        await #expect(throws: BlobError.empty) {
+            try await house.blobs.upload(bytes([]), declaredType: nil, for: did)
+        }
+        await house.discard()
+    }
+
+    @Test func uploadsNobodyMentionsGo() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let blob = try await house.blobs.upload(bytes([1, 2, 3]), declaredType: nil, for: did)
+        #expect(try await house.blobs.sweep() == 0)
+        house.clock.advance(by: .seconds(25 * 3600))
+        #expect(try await house.blobs.sweep() == 1)
+        await #expect(throws: RepositoryWriteError.self) { try await write(house, did, key: "a", blob: blob) }
+        await house.discard()
+    }
+
+    @Test func theTypeIsWhatTheBytesSay() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let png: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0]
+        let blob = try await house.blobs.upload(bytes(png), declaredType: "text/html", for: did)
+        #expect(blob.mimeType == "image/png")
+        await house.discard()
+    }
+}
