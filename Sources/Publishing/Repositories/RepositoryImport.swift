@@ -63,9 +63,17 @@ package struct RepositoryImport: Sendable {
             throw RepositoryReadError.repositoryNotFound
         }
         let tree = try await database.write { try RepositoryStore.beginTree(in: $0) }
-        let counts = try await lay(verification, root: fields.data, tree: tree, spool: spool, progress: progress)
-        let commit = try await adopt(
-            tree: tree, data: fields.data, over: before, imported: fields.rev, counts: counts, announced: announced)
+        let (counts, commit): (Counts, Commit)
+        do {
+            counts = try await lay(verification, root: fields.data, tree: tree, spool: spool, progress: progress)
+            commit = try await adopt(
+                tree: tree, data: fields.data, over: before, imported: fields.rev, counts: counts,
+                announced: announced)
+        } catch {
+            // If even this fails, the next start finds the tree.
+            try? await database.write { try RepositoryStore.dispose(tree, in: $0) }
+            throw error
+        }
         writer.forget(did)
         return Outcome(commit: commit.cid, rev: commit.rev, data: commit.data, recordCount: counts.records)
     }

@@ -63,7 +63,8 @@ package enum RepositorySchema {
                 "CREATE INDEX record_subject_path ON record_subject (tree, path)",
                 """
                 CREATE TABLE tree_disposal (
-                    tree BIGINT PRIMARY KEY NOT NULL
+                    tree BIGINT PRIMARY KEY NOT NULL,
+                    is_retired BIGINT NOT NULL
                 ) CLUSTERED
                 """,
             ])

@@ -131,7 +131,7 @@ extension RepositoryStore {
     /// Begins a tree beside the present one; it is disposed of unless `adopt` takes it up.
     static func beginTree(in scope: any WriteScope) throws -> Int64 {
         let tree = try scope.advance(trees, by: 1)
-        try scope.execute("INSERT INTO tree_disposal (tree) VALUES ($1)", [.integer(tree)])
+        try scope.execute("INSERT INTO tree_disposal (tree, is_retired) VALUES ($1, 0)", [.integer(tree)])
         return tree
     }
 
@@ -178,7 +178,21 @@ extension RepositoryStore {
 
     /// Marks a tree for removal by the background loop.
     static func dispose(_ tree: Int64, in scope: any WriteScope) throws {
-        try scope.execute("INSERT INTO tree_disposal (tree) VALUES ($1) ON CONFLICT DO NOTHING", [.integer(tree)])
+        try scope.execute(
+            """
+            INSERT INTO tree_disposal (tree, is_retired) VALUES ($1, 1)
+            ON CONFLICT (tree) DO UPDATE SET is_retired = 1
+            """, [.integer(tree)])
+    }
+
+    /// Takes the mentions of blobs over to a tree of the same records.
+    static func moveMentions(from old: Int64, to new: Int64, in scope: any WriteScope) throws {
+        try scope.execute(
+            """
+            INSERT INTO blob_reference (tree, cid, path)
+                SELECT $2, f.cid, f.path FROM blob_reference f JOIN record r ON r.tree = $2 AND r.path = f.path
+                WHERE f.tree = $1
+            """, [.integer(old), .integer(new)])
     }
 
     static func replaceCollections(
@@ -195,13 +209,19 @@ extension RepositoryStore {
         try dispose(row.tree, in: scope)
     }
 
-    /// A tree that waits for removal, or nil.
-    static func nextDisposal(excluding: Set<Int64>, in scope: any ReadScope) throws -> Int64? {
-        for row in try scope.query("SELECT tree FROM tree_disposal ORDER BY tree LIMIT 100") {
-            let tree = try row.integer(0)
-            if !excluding.contains(tree) { return tree }
-        }
-        return nil
+    /// A tree that waits for removal and is no longer being laid down, or nil.
+    ///
+    /// - Parameter through: trees up to this number were begun by an earlier process. Younger ones are removable once
+    ///   another has been adopted over them, which `is_retired` tells.
+    static func nextDisposal(through newest: Int64, in scope: any ReadScope) throws -> Int64? {
+        try scope.first(
+            "SELECT tree FROM tree_disposal WHERE tree <= $1 OR is_retired = 1 ORDER BY tree LIMIT 1",
+            [.integer(newest)])?.integer(0)
+    }
+
+    /// The newest tree that is marked for removal, 0 when none is.
+    static func newestDisposal(in scope: any ReadScope) throws -> Int64 {
+        try scope.first("SELECT MAX(tree) FROM tree_disposal")?.optionalInteger(0) ?? 0
     }
 
     /// Removes up to `limit` rows of a disposed tree from each table; true when nothing is left.

@@ -93,6 +93,16 @@ package enum RepositoryStore {
         ).map(record)
     }
 
+    /// Records of all collections after the path `path`.
+    static func records(
+        after path: String, tree: Int64, limit: Int, in scope: any ReadScope
+    ) throws -> [RecordRow] {
+        try scope.query(
+            "SELECT path, cid, value FROM record WHERE tree = $1 AND path > $2 ORDER BY path LIMIT $3",
+            [.integer(tree), .text(path), .integer(limit)]
+        ).map(record)
+    }
+
     /// Calls `body` with every record in order of paths.
     static func forEachRecord(
         tree: Int64, in scope: any ReadScope, _ body: (RecordRow) throws -> Bool
