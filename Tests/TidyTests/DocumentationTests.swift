@@ -4,9 +4,10 @@ import Testing
 struct DocumentationTests {
     nonisolated(unsafe) private static let declaration =
         /^\s*(?:@\S+\s+|nonisolated\s+|static\s+|final\s+|indirect\s+|mutating\s+|consuming\s+|override\s+|convenience\s+)*package\s+(?!import\b)(?:static\s+|final\s+|indirect\s+|mutating\s+|nonmutating\s+|consuming\s+|borrowing\s+|nonisolated\s+|lazy\s+|weak\s+|convenience\s+|override\s+|isolated\s+|(?:internal|private|fileprivate)\(set\)\s+)*(struct|class|enum|actor|protocol|typealias|func|var|let|init|subscript|extension)\b\s*([A-Za-z0-9_]*|[^\s(A-Za-z0-9_]+)/
-    /// Members whose meaning their protocol gives: nothing is left to say.
+    /// Members whose meaning their protocol, or the custom of the house (`…Routes.add(to:)`), gives: nothing is left to say.
     private static let given: Set<String> = [
-        "description", "debugDescription", "hashValue", "hash", "encode", "wire", "body", "id", "rawValue", "next",
+        "add", "addRoutes", "description", "debugDescription", "hashValue", "hash", "encode", "wire", "body", "id",
+        "rawValue", "next",
         "makeIterator", "makeAsyncIterator", "run", "Element", "Failure", "startIndex", "endIndex", "index", "count",
     ]
 

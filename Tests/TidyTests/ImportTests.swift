@@ -8,7 +8,7 @@ struct ImportTests {
         "ATProtocol": ["Base", "CSecp256k1"],
         "Storage": ["Base", "ATProtocol"],
         "Web": ["Base", "ATProtocol", "CAres", "CZlib"],
-        "Contracts": ["Base", "ATProtocol"],
+        "Contracts": ["Base", "ATProtocol", "Storage"],
         "Identity": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "Publishing": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing"],
