@@ -79,21 +79,13 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<2000) func encodingsRoundTrip(seed: UInt64) throws {
-        let value = DataModelTests.value(SeededRandomness(seed: seed))
-        let bytes = value.cbor()
-        #expect(try DataValue(cbor: bytes).cbor() == bytes, "seed \(seed)")
-        #expect(try DataValue(json: value.json()).cbor() == bytes, "seed \(seed)")
-    }
-
-    /// Whatever decodes was canonical: encoding it again gives the same bytes.
-    @Test(arguments: 0..<10_000) func onlyCanonicalBytesDecode(seed: UInt64) {
-        let random = SeededRandomness(seed: seed)
-        var bytes = DataModelTests.value(random, depth: 3).cbor()
-        for _ in 0...random.below(3) where !bytes.isEmpty { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
-        if random.oneIn(3) { bytes = random.bytes(random.below(60)) }
-        if let value = try? DataValue(cbor: bytes) { #expect(value.cbor() == bytes, "seed \(seed)") }
-        if let value = try? DataValue(json: bytes) { #expect((try? DataValue(json: value.json())) == value) }
+    @Test func encodingsRoundTrip() throws {
+        for seed in 0..<3000 as Range<UInt64> {
+            let value = DataModelTests.value(SeededRandomness(seed: seed))
+            let bytes = value.cbor()
+            #expect(try DataValue(cbor: bytes).cbor() == bytes, "seed \(seed)")
+            #expect(try DataValue(json: value.json()).cbor() == bytes, "seed \(seed)")
+        }
     }
 
     @Test func recordShapes() throws {

@@ -85,13 +85,4 @@ import Testing
         #expect(blocks == whole.blocks)
         #expect(reader.roots == whole.roots)
     }
-
-    @Test(arguments: 0..<2000) func hostileBytesNeverTrap(seed: UInt64) {
-        let random = SeededRandomness(seed: seed)
-        var bytes = random.bytes(random.below(200))
-        if random.oneIn(2) { bytes = CARWriter.header(roots: [Sample.record(1)]) + bytes }
-        _ = try? CARReader.read(bytes)
-        _ = try? TreeNode(cid: Sample.record(0), bytes: bytes)
-        _ = try? Commit(bytes: bytes)
-    }
 }

@@ -34,7 +34,7 @@ import Testing
 
     /// Any order of edits gives the tree built from the sorted map; every commit inverts from its covering proof alone;
     /// the difference of two trees is what was done.
-    @Test(arguments: 0..<300) func editsEqualTheSortedMap(seed: UInt64) throws {
+    @Test(arguments: 0..<Sample.seedCount) func editsEqualTheSortedMap(seed: UInt64) throws {
         let random = SeededRandomness(seed: seed)
         let tree = TestTree()
         var model: [[UInt8]: CID] = [:]
@@ -111,11 +111,9 @@ import Testing
     }
 
     @Test func editsTouchNodesOfOnePathOnly() throws {
-        var builder = TreeBuilder()
         var nodes = TreeNodeSet()
-        _ = builder
         var collected: [TreeNode] = []
-        builder = TreeBuilder { collected.append($0) }
+        var builder = TreeBuilder { collected.append($0) }
         let keys = (0..<20_000).map { Sample.key(1_000_000 + $0) }
         for (index, key) in keys.enumerated() { try builder.append(key, Sample.record(index)) }
         let root = try builder.finish()
