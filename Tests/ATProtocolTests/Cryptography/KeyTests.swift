@@ -119,23 +119,4 @@ import Testing
             #expect(text.contains(algorithm.rawValue))
         }
     }
-
-    @Test func hostileKeys() {
-        let random = SeededRandomness(seed: 2)
-        for _ in 0..<10_000 {
-            let algorithm: KeyAlgorithm = random.oneIn(2) ? .p256 : .k256
-            var bytes = random.bytes(random.oneIn(2) ? 33 : random.below(70))
-            if !bytes.isEmpty, random.oneIn(2) { bytes[0] = UInt8(random.below(8)) }
-            if let key = try? PublicKey(algorithm: algorithm, pointBytes: bytes) {
-                #expect(key.compressedBytes == bytes || key.uncompressedBytes == bytes)
-            }
-            let text = random.bytes(random.below(60)).map { "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcz"[Int($0) % 37] }
-            _ = try? PublicKey(didKey: "did:key:z" + String(text))
-            _ = try? PublicKey(multikey: String(decoding: bytes, as: UTF8.self))
-        }
-    }
-}
-
-extension String {
-    fileprivate subscript(offset: Int) -> Character { self[index(startIndex, offsetBy: offset)] }
 }

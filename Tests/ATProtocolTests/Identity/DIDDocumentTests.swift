@@ -155,26 +155,4 @@ import Testing
             #expect(!DID(literal: text).isPLC)
         }
     }
-
-    /// Documents with changed bytes: an error or a document, no trap.
-    @Test func hostileDocuments() {
-        let samples = PLCSamples(seed: 5)
-        let seed = DIDDocument(did: did, state: samples.state()).value.json()
-        let random = samples.random
-        for _ in 0..<10_000 {
-            var json = seed
-            for _ in 0...random.below(5) {
-                let index = random.below(json.count)
-                switch random.below(3) {
-                case 0: json[index] = UInt8(truncatingIfNeeded: random.uint64())
-                case 1: json.remove(at: index)
-                default: json.insert(json[random.below(json.count)], at: index)
-                }
-            }
-            guard let document = try? DIDDocument(json: json, of: did) else { continue }
-            _ = (document.signingKey, document.pdsEndpoint, document.handle)
-            let text = String(decoding: random.bytes(random.below(30)), as: UTF8.self)
-            _ = (ServiceOrigin("https://" + text), DIDWeb(host: text))
-        }
-    }
 }
