@@ -26,6 +26,7 @@ let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", packa
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
@@ -52,7 +53,7 @@ let package = Package(
             name: "App",
             dependencies: [
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", hummingbird, logging,
-                serviceLifecycle, yams,
+                serviceLifecycle, unixSignals, yams, asyncHTTPClient, nioCore, nioHTTP1,
             ], swiftSettings: strict),
         .target(
             name: "Identity",
@@ -70,12 +71,14 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Base", "ATProtocol", "CAres", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix, nioHTTP1,
+                "Base", "ATProtocol", "CAres", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix,
+                nioHTTP1,
                 nioWebSocket, nioHTTPTypes, nioHTTPTypesHTTP1, asyncHTTPClient, logging, serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "Storage",
-            dependencies: ["Base", "ATProtocol", grdb, grdbSQLite, crypto, logging, serviceLifecycle], swiftSettings: strict),
+            dependencies: ["Base", "ATProtocol", grdb, grdbSQLite, crypto, logging, serviceLifecycle],
+            swiftSettings: strict),
         .target(name: "ATProtocol", dependencies: ["Base", "CSecp256k1", crypto], swiftSettings: strict),
         .target(name: "Base", dependencies: [logging], swiftSettings: strict),
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),

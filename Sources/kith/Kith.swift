@@ -1,2 +1,11 @@
+import App
 import ArgumentParser
-@main struct Kith: ParsableCommand { func run() {} }
+
+@main
+struct Kith: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kith",
+        abstract: "A home for people and communities on the open social web.",
+        version: KithVersion.number,
+        subcommands: [ServeCommand.self, VersionCommand.self])
+}

@@ -1,0 +1,12 @@
+/// Exit codes, those of `sysexits.h` where one fits.
+package enum CommandExit {
+    /// The exit code for a failure.
+    package static func code(of error: any Error) -> Int32 {
+        switch error {
+        case is ConfigurationMistakes: 78
+        case InstanceError.dataDirectory(.inUse): 75
+        case InstanceError.dataDirectory(.unavailable): 73
+        default: 1
+        }
+    }
+}

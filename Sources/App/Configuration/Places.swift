@@ -1,0 +1,82 @@
+package import ATProtocol
+
+/// The name and port under which the world reaches an instance.
+package struct PublicName: Sendable, Hashable {
+    /// In lower case, without port.
+    package let host: String
+    /// Nil for the scheme's own.
+    package let port: Int?
+
+    /// Reads `host` or `host:port`; nil for anything else.
+    package init?(_ text: String) {
+        guard !text.contains("/"), let origin = ServiceOrigin("https://" + text) else { return nil }
+        host = origin.host
+        port = origin.port
+    }
+
+    package init(localPort: Int) {
+        host = "localhost"
+        port = localPort == 80 ? nil : localPort
+    }
+
+    /// Whether only this machine can mean it: then http is spoken.
+    package var isLocal: Bool { host == "localhost" || host.hasSuffix(".localhost") || host == "127.0.0.1" }
+
+    /// `host` or `host:port`.
+    package var authority: String { host + (port.map { ":\($0)" } ?? "") }
+
+    /// The address of the start page, without a final slash.
+    package var url: String { (isLocal ? "http://" : "https://") + authority }
+
+    /// The identity of the instance itself: a did:web.
+    package var did: DID? {
+        if let web = DIDWeb(host: host, port: port) { return web.did }
+        return try? DID(parsing: "did:web:" + authority.replacing(":", with: "%3A"))
+    }
+
+    /// The domain under which handles are given unless others are named.
+    package var handleDomain: String { isLocal ? ".test" : "." + host }
+}
+
+/// Where the database is.
+package enum DatabaseLocation: Sendable, Hashable, CustomStringConvertible {
+    /// A file of the embedded engine.
+    case sqlite(path: String)
+
+    package var description: String {
+        switch self {
+        case .sqlite(let path): "sqlite:" + path
+        }
+    }
+}
+
+/// Where the bytes of blobs are.
+package enum BlobsLocation: Sendable, Hashable, CustomStringConvertible {
+    /// A folder.
+    case file(path: String)
+
+    package var description: String {
+        switch self {
+        case .file(let path): "file:" + path
+        }
+    }
+}
+
+/// Which part of an instance a process runs.
+package enum ProcessRole: String, Sendable, Hashable, CaseIterable {
+    /// Every part.
+    case all
+}
+
+/// How lines of the log look.
+package enum LogFormat: String, Sendable, Hashable, CaseIterable {
+    /// For people.
+    case text
+    /// One JSON object a line.
+    case json
+}
+
+/// The least severe lines that are logged.
+package enum LogLevel: String, Sendable, Hashable, CaseIterable {
+    case trace, debug, info, notice, warning, error
+}

@@ -1,0 +1,91 @@
+import Base
+package import Contracts
+package import Storage
+package import Web
+
+/// Why an instance can't be opened.
+package enum InstanceError: Error, Sendable, CustomStringConvertible {
+    case dataDirectory(DataDirectoryError)
+    case database(StorageError)
+    case schema(MigrationError)
+    case keys(KeyVaultError)
+    case blobs(BlobStoreError)
+    case routes(RouterMistake)
+    /// The host name can't be made an identity of.
+    case name(PublicName)
+
+    package var description: String {
+        switch self {
+        case .dataDirectory(let error): "\(error)"
+        case .database(let error): "the database can't be opened: \(error)"
+        case .schema(let error): "\(error)"
+        case .keys(let error): "the keys can't be opened: \(error)"
+        case .blobs(let error): "the blobs can't be opened: \(error)"
+        case .routes(let error): "\(error)"
+        case .name(let name): "\(name.authority) can't be made a did:web of"
+        }
+    }
+}
+
+/// One home for people and communities: its database, keys, rooms and background work.
+///
+/// A value like any other: a process may hold several, and none knows of another.
+package final class Instance: Sendable {
+    package let configuration: Configuration
+    package let surroundings: Surroundings
+    let directory: DataDirectory
+    let store: InstanceStore
+    let rooms: InstanceRooms
+    let metrics: MetricRegistry
+    let localPassword: Secret
+    private let lock: InstanceLock
+
+    /// Opens everything an instance keeps and builds its rooms; nothing runs yet and no port is open.
+    ///
+    /// - Throws: `InstanceError`, with everything closed again.
+    package static func open(_ configuration: Configuration, _ surroundings: Surroundings) async throws -> Instance {
+        let directory = DataDirectory(configuration.data)
+        let lock: InstanceLock
+        do throws(DataDirectoryError) {
+            try directory.prepare()
+            lock = try InstanceLock(directory)
+        } catch {
+            throw InstanceError.dataDirectory(error)
+        }
+        directory.emptyTemporary()
+        let store = try await InstanceStore.open(configuration, directory, surroundings)
+        do {
+            let metrics = MetricRegistry()
+            let password = Secret(Base64URL.encode(surroundings.randomness.bytes(24)))
+            let rooms = try await InstanceRooms(
+                configuration, store, metrics, LocalOperator(password: password), surroundings)
+            return Instance(configuration, surroundings, directory, store, rooms, metrics, password, lock)
+        } catch {
+            await store.close()
+            throw error
+        }
+    }
+
+    private init(
+        _ configuration: Configuration, _ surroundings: Surroundings, _ directory: DataDirectory,
+        _ store: InstanceStore, _ rooms: InstanceRooms, _ metrics: MetricRegistry,
+        _ localPassword: Secret, _ lock: InstanceLock
+    ) {
+        self.configuration = configuration
+        self.surroundings = surroundings
+        self.directory = directory
+        self.store = store
+        self.rooms = rooms
+        self.metrics = metrics
+        self.lock = lock
+        self.localPassword = localPassword
+    }
+
+    /// Closes what `open` opened. The instance is of no more use.
+    package func close() async {
+        await store.close()
+    }
+
+    /// Every route with who may call it.
+    package var routes: [RouteDescription<AccessRule>] { rooms.router.routes }
+}

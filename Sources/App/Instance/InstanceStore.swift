@@ -1,0 +1,92 @@
+import Base
+import Contracts
+import Logging
+import Storage
+
+/// What an instance keeps: database, log of events, keys, blobs.
+struct InstanceStore: Sendable {
+    let database: any Database
+    let log: EventLog
+    let vault: KeyVault
+    let blobs: DiskBlobStore
+
+    static func open(
+        _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
+    ) async throws -> InstanceStore {
+        let database: any Database
+        switch configuration.database {
+        case .sqlite(let path):
+            do throws(StorageError) {
+                database = try SQLiteDatabase(path: path, options: SQLiteOptions())
+            } catch {
+                throw InstanceError.database(error)
+            }
+        }
+        do {
+            try await migrate(database, surroundings)
+            let vault = try await vault(configuration, directory, database, surroundings)
+            return InstanceStore(
+                database: database, log: try await EventLog.open(database, limits: logLimits(configuration)),
+                vault: vault, blobs: try blobs(configuration, surroundings))
+        } catch {
+            await database.close()
+            throw error
+        }
+    }
+
+    func close() async {
+        log.close()
+        await blobs.close()
+        await database.close()
+    }
+
+    private static func migrate(_ database: any Database, _ surroundings: Surroundings) async throws {
+        do throws(MigrationError) {
+            let applied = try await Migrator(InstanceRooms.migrations, clock: surroundings.clock).migrate(database)
+            guard !applied.isEmpty else { return }
+            surroundings.logger.info("brought the schema up to date", metadata: ["steps": "\(applied.count)"])
+        } catch {
+            throw InstanceError.schema(error)
+        }
+    }
+
+    private static func vault(
+        _ configuration: Configuration, _ directory: DataDirectory, _ database: any Database,
+        _ surroundings: Surroundings
+    ) async throws -> KeyVault {
+        do {
+            let vault =
+                if let secret = configuration.keyEncryptionSecret {
+                    try KeyVault(secret: secret.value, randomness: surroundings.randomness)
+                } else {
+                    try KeyVault.opening(file: directory.keyFile, randomness: surroundings.randomness)
+                }
+            try await vault.confirm(in: database)
+            return vault
+        } catch let error as KeyVaultError {
+            throw InstanceError.keys(error)
+        }
+    }
+
+    private static func blobs(
+        _ configuration: Configuration, _ surroundings: Surroundings
+    ) throws(InstanceError) -> DiskBlobStore {
+        switch configuration.blobs {
+        case .file(let path):
+            do throws(BlobStoreError) {
+                return try DiskBlobStore(path: path, randomness: surroundings.randomness)
+            } catch {
+                throw .blobs(error)
+            }
+        }
+    }
+
+    private static func logLimits(_ configuration: Configuration) -> LogLimits {
+        var limits = LogLimits()
+        limits.ageMax = configuration.firehose.ageMax
+        limits.sizeBytesMax = Int64(configuration.firehose.sizeBytesMax)
+        limits.sizeBytesHardMax = max(limits.sizeBytesHardMax, 2 * limits.sizeBytesMax)
+        limits.ringSizeBytesMax = configuration.firehose.memoryBytes
+        return limits
+    }
+}

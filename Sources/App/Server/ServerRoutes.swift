@@ -1,0 +1,55 @@
+import ATProtocol
+import Base
+import Contracts
+import Storage
+import Web
+
+/// What the server says of itself: `describeServer`, its health, its metrics, and how robots are to behave.
+struct ServerRoutes: Sendable {
+    let configuration: Configuration
+    let did: DID
+    let database: any Database
+    let metrics: MetricRegistry
+
+    func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
+        routes.query("com.atproto.server.describeServer", access: .anyone) { _ in describe() }
+        routes.get("/xrpc/_health", access: .anyone) { _ in try await health() }
+        routes.get("/robots.txt", access: .anyone) { _ in .text("User-agent: *\nAllow: /\n") }
+        let metrics = metrics
+        routes.get("/metrics", access: configuration.showsMetrics ? .anyone : .auditor) { _ in metrics.response() }
+    }
+
+    private func describe() -> XRPCResponse {
+        var output: DataMap = [
+            "did": .string(did.string),
+            "availableUserDomains": .array(configuration.handleDomains.map { .string($0) }),
+            "inviteCodeRequired": .boolean(configuration.requiresInvite), "phoneVerificationRequired": false,
+            "blobUploadLimit": .integer(Int64(configuration.blobSizeBytesMax)),
+        ]
+        let presentation = configuration.presentation
+        var links = DataMap()
+        links["privacyPolicy"] = presentation.privacyPolicy.map { .string($0) }
+        links["termsOfService"] = presentation.termsOfService.map { .string($0) }
+        output["links"] = .map(links)
+        var contact = DataMap()
+        contact["email"] = presentation.contactEmail.map { .string($0) }
+        output["contact"] = .map(contact)
+        return .json(.map(output))
+    }
+
+    private func health() async throws -> XRPCResponse {
+        do {
+            _ = try await database.read { scope in try scope.first("SELECT 1") }
+        } catch {
+            throw HealthFailure()
+        }
+        return .json(["version": .string(KithVersion.text)])
+    }
+}
+
+/// The database does not answer.
+private struct HealthFailure: WireConvertible {
+    var wire: WireFailure {
+        WireFailure(status: 503, error: "ServiceUnavailable", message: "The database does not answer.")
+    }
+}
