@@ -56,7 +56,9 @@ import Testing
             let contents = try await store.read(blob.location, range: range)
             let wanted = range.clamped(to: 0..<600_000)
             #expect(contents.range == wanted && contents.sizeBytes == 600_000)
-            #expect(try await bytes(blob.location, range) == Array(content[Int(wanted.lowerBound)..<Int(wanted.upperBound)]))
+            #expect(
+                try await bytes(blob.location, range) == Array(content[Int(wanted.lowerBound)..<Int(wanted.upperBound)])
+            )
         }
     }
 

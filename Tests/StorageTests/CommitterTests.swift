@@ -9,14 +9,15 @@ import Testing
     @Test func writesThatWaitShareOneGroup() async throws {
         let store = try await TestStore()
         let before = store.database.statistics()
-        try await Gate.holding(store.database, { database in
-            let results = await outcomes((1...100).map { id in
-                { @Sendable in
-                    try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
-                }
-            })
+        try await Gate.holding(store.database, queued: 100) { database in
+            let results = await outcomes(
+                (1...100).map { id in
+                    { @Sendable in
+                        try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
+                    }
+                })
             for result in results { #expect((try? result.get()) == 1) }
-        }, queued: 100)
+        }
         let after = store.database.statistics()
         #expect(after.groups - before.groups == 2)
         #expect(after.items - before.items == 101)
@@ -28,18 +29,19 @@ import Testing
     @Test(arguments: [true, false])
     func aBodyThatThrowsAfterItsChangesLosesOnlyThose(usesAppend: Bool) async throws {
         let store = try await TestStore()
-        let results = try await Gate.holding(store.database, { database in
-            await outcomes((1...9).map { id in
-                { @Sendable in
-                    let body: @Sendable (any WriteScope) throws -> Int = { scope in
-                        try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
-                        if id % 3 == 0 { throw Refusal(reason: id) }
-                        return id
+        let results = try await Gate.holding(store.database, queued: 9) { database in
+            await outcomes(
+                (1...9).map { id in
+                    { @Sendable in
+                        let body: @Sendable (any WriteScope) throws -> Int = { scope in
+                            try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
+                            if id % 3 == 0 { throw Refusal(reason: id) }
+                            return id
+                        }
+                        return usesAppend ? try await database.append(body) : try await database.write(body)
                     }
-                    return usesAppend ? try await database.append(body) : try await database.write(body)
-                }
-            })
-        }, queued: 9)
+                })
+        }
         for (index, result) in results.enumerated() {
             let id = index + 1
             switch result {
@@ -94,19 +96,20 @@ import Testing
     @Test func actionsRunInOrderAfterTheCommitAndOnlyForWhatLanded() async throws {
         let store = try await TestStore()
         let ran = Ran()
-        try await Gate.holding(store.database, { database in
-            _ = await outcomes((1...20).map { id in
-                { @Sendable in
-                    try await database.write { scope in
-                        let position = try scope.advance(SequenceName("order"), by: 1)
-                        scope.afterCommit { ran.add(Int(position)) }
-                        scope.afterGroup(ObjectIdentifier(ran)) { ran.add(-1) }
-                        try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
-                        if id % 5 == 0 { throw Refusal(reason: id) }
+        try await Gate.holding(store.database, queued: 20) { database in
+            _ = await outcomes(
+                (1...20).map { id in
+                    { @Sendable in
+                        try await database.write { scope in
+                            let position = try scope.advance(SequenceName("order"), by: 1)
+                            scope.afterCommit { ran.add(Int(position)) }
+                            scope.afterGroup(ObjectIdentifier(ran)) { ran.add(-1) }
+                            try scope.execute(Self.insert, [.integer(id), .text("\(id)")])
+                            if id % 5 == 0 { throw Refusal(reason: id) }
+                        }
                     }
-                }
-            })
-        }, queued: 20)
+                })
+        }
         let order = ran.all
         #expect(order.count == 17 && order.last == -1)
         #expect(order.dropLast() == order.dropLast().sorted()[...])
@@ -150,13 +153,14 @@ import Testing
         var options = SQLiteOptions()
         options.writesWaitingMax = 10
         let store = try await TestStore(options: options)
-        let results = try await Gate.holding(store.database, { database in
-            await outcomes((1...30).map { id in
-                { @Sendable in
-                    try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
-                }
-            })
-        }, queued: 10)
+        let results = try await Gate.holding(store.database, queued: 10) { database in
+            await outcomes(
+                (1...30).map { id in
+                    { @Sendable in
+                        try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
+                    }
+                })
+        }
         let refused = results.filter { if case .failure(StorageError.overloaded) = $0 { true } else { false } }
         let landed = results.filter { if case .success = $0 { true } else { false } }
         #expect(refused.count >= 1 && refused.count + landed.count == 30)
@@ -196,15 +200,16 @@ import Testing
     @Test func closingFinishesWhatWasAcceptedAndRefusesTheRest() async throws {
         let store = try await TestStore()
         let database = store.database
-        let results = try await Gate.holding(database, { database in
-            let results = await outcomes((1...20).map { id in
-                { @Sendable in
-                    try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
-                }
-            })
+        let results = try await Gate.holding(database, queued: 20) { database in
+            let results = await outcomes(
+                (1...20).map { id in
+                    { @Sendable in
+                        try await database.write { try $0.execute(Self.insert, [.integer(id), .text("\(id)")]) }
+                    }
+                })
             await database.close()
             return results
-        }, queued: 20)
+        }
         #expect(results.allSatisfy { (try? $0.get()) == 1 })
         await #expect(throws: StorageError.closed) { try await database.write { _ in } }
         await #expect(throws: StorageError.closed) { try await database.read { _ in } }

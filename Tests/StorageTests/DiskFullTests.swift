@@ -22,6 +22,28 @@ import Testing
         await store.database.close()
     }
 
+    /// SQLite may give up the whole transaction: what the body does after that must not be committed by itself.
+    @Test func aBodyThatIgnoresAFullDiskCommitsAllOrNothing() async throws {
+        var options = SQLiteOptions()
+        options.sizeBytesMax = 400_000
+        let store = try await TestStore(options: options)
+        for id in 1...40 {
+            let outcome: Void? = try? await store.database.write { scope in
+                try scope.execute(Self.insert, [.integer(2 * id), .text("before \(id)")])
+                _ = try? scope.execute(
+                    Self.insert, [.integer(10_000 + id), .text("\(id)" + String(repeating: "x", count: 50_000))])
+                _ = try scope.execute(Self.insert, [.integer(2 * id + 1), .text("after \(id)")])
+            }
+            let count = try await store.database.read { scope in
+                try scope.first(
+                    "SELECT count(*) FROM note WHERE id IN ($1, $2)", [.integer(2 * id), .integer(2 * id + 1)])?
+                    .integer(0)
+            }
+            #expect(count == (outcome == nil ? 0 : 2))
+        }
+        await store.database.close()
+    }
+
     /// Needs the right to mount; elsewhere the test above has to do.
     @Test(.enabled(if: geteuid() == 0)) func aFullFileSystemSaysSoAndRecovers() async throws {
         let directory = try ScratchDirectory()

@@ -50,16 +50,17 @@ import Testing
         let store = try await TestStore()
         let log = try await EventLog.open(store.database)
         let database = store.database
-        try await Gate.holding(database, { database in
-            _ = await outcomes((1...30).map { id in
-                { @Sendable in
-                    try await database.write { scope in
-                        _ = try log.append(Self.entry(bytes: [UInt8(id)]), in: scope)
-                        if id % 3 == 0 { throw Refusal(reason: id) }
+        try await Gate.holding(database, queued: 30) { database in
+            _ = await outcomes(
+                (1...30).map { id in
+                    { @Sendable in
+                        try await database.write { scope in
+                            _ = try log.append(Self.entry(bytes: [UInt8(id)]), in: scope)
+                            if id % 3 == 0 { throw Refusal(reason: id) }
+                        }
                     }
-                }
-            })
-        }, queued: 30)
+                })
+        }
         let events = try await Self.all(log)
         #expect(events.count == 20)
         #expect(events.allSatisfy { $0.frame.last.map { $0 % 3 != 0 } ?? false })

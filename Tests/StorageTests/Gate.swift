@@ -7,9 +7,9 @@ final class Gate: Sendable {
 
     func open() { semaphore.signal() }
 
-    /// Runs `body` while the committer stands still; returns once everything has been settled.
+    /// Runs `body` while the committer stands still until `queued` writes wait; returns what `body` returns.
     static func holding<T: Sendable>(
-        _ database: any Database, _ body: @escaping @Sendable (any Database) async throws -> T, queued: Int
+        _ database: any Database, queued: Int, _ body: @escaping @Sendable (any Database) async throws -> T
     ) async throws -> T {
         let gate = Gate()
         async let held: Void = database.write { _ in gate.semaphore.wait() }

@@ -124,7 +124,8 @@ import Testing
             clock.advance(by: .seconds(100))
         }
         let before = clock.now().advanced(by: .seconds(-100))
-        #expect(try await store.database.write { try jobs.removeFailed(Self.kind, before: before, limit: 9, in: $0) } == 2)
+        #expect(
+            try await store.database.write { try jobs.removeFailed(Self.kind, before: before, limit: 9, in: $0) } == 2)
         await store.database.close()
     }
 

@@ -43,7 +43,9 @@ import Testing
                 try await group.waitForAll()
             }
         }
-        let seen = try await database.read { try $0.query("SELECT seq FROM seen ORDER BY seq").map { try $0.integer(0) } }
+        let seen = try await database.read {
+            try $0.query("SELECT seq FROM seen ORDER BY seq").map { try $0.integer(0) }
+        }
         #expect(seen == Array(1...180))
         await database.close()
     }

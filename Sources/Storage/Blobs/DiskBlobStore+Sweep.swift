@@ -55,7 +55,9 @@ extension DiskBlobStore {
 
     private static func look(at name: String, in area: String) throws(BlobStoreError) -> ListedBlob? {
         var status = stat()
-        guard let location = try? BlobLocation(parsing: name), lstat(area + "/" + name, &status) == 0 else { return nil }
+        guard let location = try? BlobLocation(parsing: name), lstat(area + "/" + name, &status) == 0 else {
+            return nil
+        }
         return ListedBlob(
             location: location, sizeBytes: Int64(status.st_size), storedAt: Timestamp(status.st_mtim))
     }

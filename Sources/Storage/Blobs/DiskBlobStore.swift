@@ -29,10 +29,14 @@ package final class DiskBlobStore: BlobStore {
         root = path
         self.randomness = randomness
         threads = WorkerThreads(name: "kith-blob", threadsMax: threadsMax, queueMax: waitingMax)
-        for directory in ["", "/incoming", "/stored", "/quarantine"] {
-            try Self.makeDirectory(path + directory)
+        do {
+            for directory in ["", "/incoming", "/stored", "/quarantine"] {
+                try Self.makeDirectory(path + directory)
+            }
+            try FileDescriptor.synchronize(directory: path)
+        } catch .notFound {
+            throw .unavailable(reason: "\(path): no such directory")
         }
-        try FileDescriptor.synchronize(directory: path)
     }
 
     package func put<Chunks: AsyncSequence & Sendable>(

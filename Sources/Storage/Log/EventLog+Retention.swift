@@ -47,8 +47,9 @@ extension EventLog {
         let cutoff = now.advanced(by: .zero - limits.ageMax).microseconds
         let limits = limits
         return try await database.write { [self] scope in
-            let newest = try scope.first(
-                "SELECT value FROM storage_sequence WHERE name = $1", [.text(Self.bytes.name)])?.integer(0) ?? 0
+            let newest =
+                try scope.first(
+                    "SELECT value FROM storage_sequence WHERE name = $1", [.text(Self.bytes.name)])?.integer(0) ?? 0
             let lowest = try FollowerCursors.lowest(in: scope) ?? .max
             var last: Int64?
             var seen = 0

@@ -22,6 +22,11 @@ final class SQLiteCheckpointer: Sendable {
         var isClosed = false
     }
 
+    /// Passes over the log that the thread makes before it leaves the rest to the committer.
+    private static let passesMax = 5
+    /// So many pages are a matter of a few milliseconds.
+    private static let restPagesMax = 512
+
     private let options: SQLiteOptions
     private let streams: RunningStreams
     private let state: Mutex<State>
@@ -53,7 +58,7 @@ final class SQLiteCheckpointer: Sendable {
             queue.inDatabase { db in
                 guard let handle = db.sqliteConnection else { return }
                 while waitForBulk() {
-                    _ = checkpoint(handle)
+                    carryBulk(on: handle)
                     state.withLock { state in
                         state.isBulkRunning = false
                         state.isRestDue = true
@@ -92,6 +97,18 @@ final class SQLiteCheckpointer: Sendable {
         if startsBulk { wake.signal() }
         if carriesRest { carryRest(on: handle) }
         if outgrown { streams.stopAll(with: .stalled) }
+    }
+
+    /// Carries until little is left: what a pass leaves is what the committer added while it ran, so that each pass
+    /// is shorter than the one before.
+    private func carryBulk(on handle: OpaquePointer) {
+        for _ in 0..<Self.passesMax {
+            guard let result = checkpoint(handle) else { return }
+            // A reader needs the log: another pass would carry nothing more.
+            guard result.carried == result.total else { return }
+            let (left, isClosed) = state.withLock { ($0.logPages - Int(result.carried), $0.isClosed) }
+            guard left > Self.restPagesMax, !isClosed else { return }
+        }
     }
 
     private func carryRest(on handle: OpaquePointer) {

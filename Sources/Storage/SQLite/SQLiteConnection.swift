@@ -11,6 +11,9 @@ final class SQLiteConnection {
 
     let handle: OpaquePointer
     private var statements: [String: SQLiteStatement] = [:]
+    /// The last statement found for a text at some address: most are literals, which have one address each, and then
+    /// neither the text nor its hash is looked at.
+    private var recent: [SQLiteStatement?] = Array(repeating: nil, count: 256)
     private var lookups = 0
     /// Whether a statement that may change the database has run since this was last set to false.
     var hasChanged = false
@@ -43,6 +46,7 @@ final class SQLiteConnection {
     /// Drops all prepared statements, which would keep the connection from closing.
     func finalizeStatements() {
         statements = [:]
+        recent = Array(repeating: nil, count: recent.count)
     }
 
     /// Runs a statement and returns the number of rows it changed.
@@ -97,16 +101,23 @@ final class SQLiteConnection {
 
     private func statement(for sql: String) throws(StorageError) -> SQLiteStatement {
         lookups += 1
-        if let statement = statements[sql] {
-            // Asked again while its rows are being read: this one use gets a statement of its own.
-            if statement.isBusy { return try prepare(sql) }
-            statement.lastUse = lookups
-            return statement
+        let address = sql.utf8.withContiguousStorageIfAvailable { UInt(bitPattern: $0.baseAddress) } ?? 0
+        let slot = Int((address >> 3 ^ address >> 11) & UInt(recent.count - 1))
+        let statement: SQLiteStatement
+        // Comparing two strings that share their storage compares no more than that.
+        if let found = recent[slot], found.sql == sql {
+            statement = found
+        } else if let found = statements[sql] {
+            statement = found
+        } else {
+            statement = try prepare(sql)
+            if statements.count >= Self.statementsMax { evict() }
+            statements[sql] = statement
         }
-        let statement = try prepare(sql)
+        // Asked again while its rows are being read: this one use gets a statement of its own.
+        if statement.isBusy { return try prepare(sql) }
+        recent[slot] = statement
         statement.lastUse = lookups
-        if statements.count >= Self.statementsMax { evict() }
-        statements[sql] = statement
         return statement
     }
 
@@ -130,7 +141,7 @@ final class SQLiteConnection {
             throw StorageError(sqlite: code, message: String(cString: sqlite3_errmsg(handle)))
         }
         guard let pointer else { throw .statement(detail: "an empty statement") }
-        let statement = SQLiteStatement(pointer: pointer)
+        let statement = SQLiteStatement(sql: sql, pointer: pointer)
         guard !trailing else { throw .statement(detail: "more than one statement") }
         return statement
     }
@@ -138,5 +149,6 @@ final class SQLiteConnection {
     private func evict() {
         let idle = statements.filter { !$0.value.isBusy }.sorted { $0.value.lastUse < $1.value.lastUse }
         for (sql, _) in idle.prefix(Self.statementsMax / 4) { statements[sql] = nil }
+        recent = Array(repeating: nil, count: recent.count)
     }
 }

@@ -17,7 +17,7 @@ package struct SQLiteOptions: Sendable {
     /// How long to wait for another process that holds the database.
     package var busyTimeout = Duration.seconds(5)
     /// Changes are carried from the log into the file once the log holds so many bytes.
-    package var checkpointSizeBytes = 16 << 20
+    package var checkpointSizeBytes = 64 << 20
     /// Streams are ended with `.stalled` when their snapshots let the log grow past this.
     package var logSizeBytesMax = 1 << 30
     /// Streams that run at once, each on a thread of its own.

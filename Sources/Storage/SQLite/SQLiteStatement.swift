@@ -2,6 +2,8 @@ import GRDBSQLite
 
 /// One prepared statement. Used by its connection's thread alone.
 final class SQLiteStatement {
+    /// The statement as its user wrote it.
+    let sql: String
     let pointer: OpaquePointer
     let parameterCount: Int
     let columnCount: Int
@@ -11,7 +13,8 @@ final class SQLiteStatement {
     /// The connection's count of look-ups when it was last asked for.
     var lastUse = 0
 
-    init(pointer: OpaquePointer) {
+    init(sql: String, pointer: OpaquePointer) {
+        self.sql = sql
         self.pointer = pointer
         parameterCount = Int(sqlite3_bind_parameter_count(pointer))
         columnCount = Int(sqlite3_column_count(pointer))

@@ -5,6 +5,9 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     private let connection: SQLiteConnection
     private let checkpointer: SQLiteCheckpointer
     private var sequences: [SequenceName: Int64] = [:]
+    /// Why SQLite has given up the transaction (a full disk, say). From then on nothing may run: it would be committed
+    /// by itself.
+    private var loss: StorageError?
     private var actions: [@Sendable () -> Void] = []
     private var groupActions: [(key: ObjectIdentifier, action: @Sendable () -> Void)] = []
     private var itemActions: [@Sendable () -> Void] = []
@@ -38,6 +41,7 @@ final class SQLiteWriter: WriteConnection, WriteScope {
 
     func rollback() {
         if connection.isInTransaction { _ = try? connection.execute("ROLLBACK", []) }
+        loss = nil
         sequences = [:]
         actions = []
         groupActions = []
@@ -51,6 +55,7 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     }
 
     func endItem(_ isolation: PendingWrite.Isolation) throws(StorageError) {
+        if let loss { throw loss }
         if isolation == .savepoint { try connection.execute("RELEASE item", []) }
         actions.append(contentsOf: itemActions)
         itemActions.removeAll(keepingCapacity: true)
@@ -63,7 +68,7 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     func undoItem(_ isolation: PendingWrite.Isolation) throws(StorageError) {
         itemActions.removeAll(keepingCapacity: true)
         itemGroupActions.removeAll(keepingCapacity: true)
-        guard connection.isInTransaction else { throw .unavailable(detail: "the transaction was given up") }
+        if let loss { throw loss }
         guard isolation == .savepoint else { return }
         try connection.execute("ROLLBACK TO item", [])
         try connection.execute("RELEASE item", [])
@@ -84,29 +89,35 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     // MARK: WriteScope
 
     func query(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> [Row] {
-        try connection.query(sql, parameters)
+        try guarding { () throws(StorageError) in try connection.query(sql, parameters) }
     }
 
     func first(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> Row? {
-        try connection.first(sql, parameters)
+        try guarding { () throws(StorageError) in try connection.first(sql, parameters) }
     }
 
     func forEach(_ sql: String, _ parameters: [SQLValue], _ body: (Row) throws -> Bool) throws {
-        try connection.forEach(sql, parameters, body)
+        if let loss { throw loss }
+        do {
+            try connection.forEach(sql, parameters, body)
+        } catch {
+            noteLoss(StorageError(any: error))
+            throw error
+        }
     }
 
     func execute(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> Int {
-        try connection.execute(sql, parameters)
+        try guarding { () throws(StorageError) in try connection.execute(sql, parameters) }
     }
 
     func enqueue(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) {
-        try connection.execute(sql, parameters)
+        _ = try execute(sql, parameters)
     }
 
     func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64 {
         var value = sequences[sequence]
         if value == nil {
-            let row = try connection.first(
+            let row = try first(
                 "SELECT value FROM storage_sequence WHERE name = $1", [.text(sequence.name)])
             value = try row?.integer(0)
         }
@@ -122,5 +133,19 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     func afterGroup(_ key: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
         guard !itemGroupActions.contains(where: { $0.key == key }) else { return }
         itemGroupActions.append((key, action))
+    }
+
+    private func guarding<T>(_ body: () throws(StorageError) -> T) throws(StorageError) -> T {
+        if let loss { throw loss }
+        do {
+            return try body()
+        } catch {
+            noteLoss(error)
+            throw error
+        }
+    }
+
+    private func noteLoss(_ error: StorageError) {
+        if !connection.isInTransaction { loss = error }
     }
 }
