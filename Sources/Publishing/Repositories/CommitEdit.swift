@@ -6,6 +6,7 @@ import Storage
 struct RepositoryTip: Sendable {
     var id: Int64
     var tree: Int64
+    var commit: CID
     var rev: TID
     var data: CID
     /// Nodes of the present tree only. Thrown away with the tip when a commit fails.

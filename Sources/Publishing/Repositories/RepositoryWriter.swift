@@ -21,7 +21,7 @@ package final class RepositoryWriter: Sendable {
     private let keyGenerator: Mutex<TIDGenerator>
 
     /// How often a write is made anew because the head moved under it.
-    private static let attemptCountMax = 5
+    private static let attemptCountMax = 20
 
     /// The writers' memory of one repository. `tip` is touched only by the holder of `lock`.
     private final class Slot: Sendable {
@@ -70,13 +70,9 @@ package final class RepositoryWriter: Sendable {
         let prepared = try preparation.prepare(writes) { [self] in
             RecordKey(keyGenerator.withLock { $0.next(now: clock.now()) })
         }
-        let signer = try await keys.signer(for: did)
-        let slot = slot(of: did)
-        let outcome = try await slot.lock.withLock {
-            try await commit(prepared, did: did, signer: signer, slot: slot, swapCommit: swapCommit)
-        }
+        let commit = try await commit(prepared, did: did, swapCommit: swapCommit)
         return RepositoryWriteOutcome(
-            commit: outcome?.cid, rev: outcome?.rev,
+            commit: commit?.cid, rev: commit?.rev,
             results: prepared.map {
                 RecordWriteResult(path: $0.path, cid: $0.cid, validationStatus: $0.validationStatus)
             })
@@ -113,40 +109,63 @@ package final class RepositoryWriter: Sendable {
         _ = slots.withLock { $0.byDID.removeValue(forKey: did) }
     }
 
-    private func commit(
-        _ writes: [PreparedWrite], did: DID, signer: any RepositorySigner, slot: Slot, swapCommit: CID?
-    ) async throws -> Commit? {
+    /// Edits, signs and submits under the repository's lock; waits for durability outside of it, so that the next
+    /// commit can join the same group. A commit built on one that fails finds another head, and is made anew.
+    private func commit(_ writes: [PreparedWrite], did: DID, swapCommit: CID?) async throws -> Commit? {
+        let signer = try await keys.signer(for: did)
+        let slot = slot(of: did)
+        // Whether a subject is pointed at already is asked of the database: such a write waits inside the lock.
+        let waitsInside = writes.contains { $0.subject != nil }
         for _ in 0..<Self.attemptCountMax {
-            var tip = try await takeTip(of: did, slot)
-            if let swapCommit {
-                let row = try await database.read { try RepositoryStore.repository(did, in: $0) }
-                guard row?.commit == swapCommit else {
-                    throw RepositoryWriteError.invalidSwap("The head is not \(swapCommit).")
-                }
-                guard row?.rev == tip.rev else { continue }
+            let step: Step = try await slot.lock.withLock {
+                let step = try await submit(writes, did: did, signer: signer, slot: slot, swapCommit: swapCommit)
+                if waitsInside, case .submitted(_, let pending) = step { _ = try? await pending.value() }
+                return step
             }
-            let now = clock.now()
+            guard case .submitted(let commit, let pending) = step else { return nil }
+            if try await pending.value() { return commit }
+        }
+        throw RepositoryWriteError.contended
+    }
+
+    private enum Step: Sendable {
+        /// Nothing had to change.
+        case unchanged
+        case submitted(Commit, PendingCommit)
+    }
+
+    private func submit(
+        _ writes: [PreparedWrite], did: DID, signer: any RepositorySigner, slot: Slot, swapCommit: CID?
+    ) async throws -> Step {
+        var tip = try await takeTip(of: did, slot)
+        let now = clock.now()
+        let edited: CommitEdit.Outcome?
+        do {
+            if let swapCommit, swapCommit != tip.commit {
+                throw RepositoryWriteError.invalidSwap("The head is \(tip.commit), not \(swapCommit).")
+            }
             let edit = CommitEdit(
                 did: did, signer: signer, writes: try await withReplaced(writes, tip: tip), now: now,
                 rev: TIDGenerator.following(tip.rev, now: now))
-            let edited: CommitEdit.Outcome?
-            do {
-                edited = try await self.edited(edit, &tip)
-            } catch let refusal as RepositoryWriteError {
-                // The state forbade it; the state itself is as good as before.
-                slot.tip.withLock { $0 = tip }
-                throw refusal
-            }
-            guard let outcome = edited else {
-                slot.tip.withLock { $0 = tip }
-                return nil
-            }
-            let followUp = collectionChanges(outcome.change, tip: tip)
-            guard try await append(outcome, did: did, now: now, collections: followUp, id: tip.id) else { continue }
-            keep(outcome, tip: tip, collections: followUp, in: slot)
-            return outcome.change.commit
+            edited = try await self.edited(edit, &tip)
+        } catch let refusal as RepositoryWriteError {
+            // The state forbade it; the state itself is as good as before.
+            slot.tip.withLock { $0 = tip }
+            throw refusal
         }
-        throw RepositoryWriteError.contended
+        guard let outcome = edited else {
+            slot.tip.withLock { $0 = tip }
+            return .unchanged
+        }
+        let followUp = collectionChanges(outcome.change, tip: tip)
+        keep(outcome, tip: tip, collections: followUp, in: slot)
+        let pending = PendingCommit()
+        append(outcome, did: did, now: now, collections: followUp, id: tip.id) { result in
+            // What was built on a commit that did not land must not be built upon.
+            if (try? result.get()) != true { slot.tip.withLock { $0 = nil } }
+            pending.settle(result)
+        }
+        return .submitted(outcome.change.commit, pending)
     }
 
     /// Takes the tip out of the slot, so that a failure on the way leaves none behind.
@@ -160,7 +179,8 @@ package final class RepositoryWriter: Sendable {
             guard let row = try RepositoryStore.repository(did, in: scope) else { return nil }
             let collections = try RepositoryStore.collections(of: row.id, in: scope)
             return RepositoryTip(
-                id: row.id, tree: row.tree, rev: row.rev, data: row.data, collections: Set(collections))
+                id: row.id, tree: row.tree, commit: row.commit, rev: row.rev, data: row.data,
+                collections: Set(collections))
         }
         guard let tip else { throw RepositoryWriteError.notHosted }
         return tip
@@ -220,15 +240,16 @@ package final class RepositoryWriter: Sendable {
         return result
     }
 
-    /// Step 6: one transaction for everything. False when the head was no longer the one edited.
+    /// Step 6: one transaction for everything. `settled` is told false when the head was no longer the one edited.
     private func append(
-        _ outcome: CommitEdit.Outcome, did: DID, now: Timestamp, collections: CollectionChanges, id: Int64
-    ) async throws -> Bool {
+        _ outcome: CommitEdit.Outcome, did: DID, now: Timestamp, collections: CollectionChanges, id: Int64,
+        settled: @escaping @Sendable (Result<Bool, any Error>) -> Void
+    ) {
         let (log, blobs) = (log, blobs)
         let change = outcome.change
         let entry = LogEntry(
             did: did, kind: .commit, time: now, frame: outcome.frame)
-        return try await database.append { scope in
+        let body: @Sendable (any WriteScope) throws -> Bool = { scope in
             try blobs.check(change, in: scope)
             guard try RepositoryStore.moveHead(change, in: scope) else { return false }
             try RepositoryStore.store(change, in: scope)
@@ -243,12 +264,14 @@ package final class RepositoryWriter: Sendable {
             _ = try log.append(entry, in: scope)
             return true
         }
+        database.submit(body, settled: settled)
     }
 
     private func keep(
         _ outcome: CommitEdit.Outcome, tip: RepositoryTip, collections: CollectionChanges, in slot: Slot
     ) {
         var next = tip
+        next.commit = outcome.change.commit.cid
         next.rev = outcome.change.commit.rev
         next.data = outcome.change.commit.data
         for cid in outcome.change.removedNodes { next.nodes.remove(cid) }
@@ -258,6 +281,36 @@ package final class RepositoryWriter: Sendable {
         next.collections.subtract(collections.shrunk)
         next.collections.formUnion(collections.added.subtracting(collections.shrunk))
         slot.tip.withLock { $0 = next }
+    }
+}
+
+/// A commit on its way to disk: settled once, waited for by one or two.
+private final class PendingCommit: Sendable {
+    private struct State {
+        var result: Result<Bool, any Error>?
+        var waiters: [CheckedContinuation<Bool, any Error>] = []
+    }
+
+    private let state = Mutex(State())
+
+    func settle(_ result: Result<Bool, any Error>) {
+        let waiters = state.withLock { state in
+            state.result = result
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(with: result) }
+    }
+
+    /// Whether the commit landed; waits for it.
+    func value() async throws -> Bool {
+        try await withCheckedThrowingContinuation { continuation in
+            let result: Result<Bool, any Error>? = state.withLock { state in
+                if state.result == nil { state.waiters.append(continuation) }
+                return state.result
+            }
+            if let result { continuation.resume(with: result) }
+        }
     }
 }
 

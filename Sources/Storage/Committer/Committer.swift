@@ -62,20 +62,28 @@ final class Committer: Sendable {
     ) async throws -> T {
         try Task.checkCancellation()
         return try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
-            let write = TypedWrite(isolation: isolation, body: body, continuation: continuation)
-            let (refusal, mustWake): (StorageError?, Bool) = state.withLock { state in
-                if state.isClosed { return (.closed, false) }
-                if state.queue.count >= limits.queueMax {
-                    state.statistics.overloads += 1
-                    return (.overloaded, false)
-                }
-                state.queue.append(write)
-                defer { state.isSleeping = false }
-                return (nil, state.isSleeping)
-            }
-            if let refusal { write.settle(refusal) }
-            if mustWake { wake.signal() }
+            submit(isolation, body) { continuation.resume(with: $0) }
         }
+    }
+
+    /// Queues `body` and returns; `settled` is told its result once its group is durable, or why it is not.
+    func submit<T: Sendable>(
+        _ isolation: PendingWrite.Isolation, _ body: @escaping @Sendable (any WriteScope) throws -> T,
+        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+    ) {
+        let write = TypedWrite(isolation: isolation, body: body, settled: settled)
+        let (refusal, mustWake): (StorageError?, Bool) = state.withLock { state in
+            if state.isClosed { return (.closed, false) }
+            if state.queue.count >= limits.queueMax {
+                state.statistics.overloads += 1
+                return (.overloaded, false)
+            }
+            state.queue.append(write)
+            defer { state.isSleeping = false }
+            return (nil, state.isSleeping)
+        }
+        if let refusal { write.settle(refusal) }
+        if mustWake { wake.signal() }
     }
 
     /// Counters so far.

@@ -21,21 +21,21 @@ class PendingWrite: @unchecked Sendable {
     /// Runs the body and keeps its result.
     func run(_ scope: any WriteScope) throws {}
 
-    /// Tells the waiting task: `error`, or the body's own failure, or its result.
+    /// Tells whoever waits: `error`, or the body's own failure, or its result.
     func settle(_ error: (any Error)?) {}
 }
 
 final class TypedWrite<T: Sendable>: PendingWrite, @unchecked Sendable {
     private let body: @Sendable (any WriteScope) throws -> T
-    private let continuation: CheckedContinuation<T, any Error>
+    private let settled: @Sendable (Result<T, any Error>) -> Void
     private var value: T?
 
     init(
         isolation: Isolation, body: @escaping @Sendable (any WriteScope) throws -> T,
-        continuation: CheckedContinuation<T, any Error>
+        settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
         self.body = body
-        self.continuation = continuation
+        self.settled = settled
         super.init(isolation: isolation)
     }
 
@@ -45,11 +45,11 @@ final class TypedWrite<T: Sendable>: PendingWrite, @unchecked Sendable {
 
     override func settle(_ error: (any Error)?) {
         if let error = error ?? failure {
-            continuation.resume(throwing: error)
+            settled(.failure(error))
         } else if let value {
-            continuation.resume(returning: value)
+            settled(.success(value))
         } else {
-            continuation.resume(throwing: StorageError.closed)
+            settled(.failure(StorageError.closed))
         }
     }
 }

@@ -31,6 +31,15 @@ package protocol Database: Sendable {
     @discardableResult
     func append<T: Sendable>(_ body: @escaping @Sendable (any WriteScope) throws -> T) async throws -> T
 
+    /// As `append`, but returns at once. Bodies run in the order of submission, so that one who builds on a write that
+    /// is not durable yet can submit behind it.
+    ///
+    /// - Parameter settled: told the result once the group is on disk, on the committer's thread: it must be short and
+    ///   must not block.
+    func submit<T: Sendable>(
+        _ body: @escaping @Sendable (any WriteScope) throws -> T,
+        settled: @escaping @Sendable (Result<T, any Error>) -> Void)
+
     /// Reads one consistent state for as long as it takes, on a thread of its own, writing bytes to a bounded buffer.
     ///
     /// The producer waits while the buffer is full. The stream ends with `.stalled` when the consumer takes nothing

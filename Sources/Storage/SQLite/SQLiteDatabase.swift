@@ -65,6 +65,13 @@ package final class SQLiteDatabase: Database {
         try await committer.run(.promise, body)
     }
 
+    package func submit<T: Sendable>(
+        _ body: @escaping @Sendable (any WriteScope) throws -> T,
+        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+    ) {
+        committer.submit(.promise, body, settled: settled)
+    }
+
     package func stream(
         _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
     ) async throws(StorageError) -> ByteStream {

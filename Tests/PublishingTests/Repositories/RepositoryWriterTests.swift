@@ -212,3 +212,38 @@ import Testing
         await again.discard()
     }
 }
+
+extension RepositoryWriterTests {
+    /// Commits built on one that fails at the last moment are made anew; those that must fail do so alone.
+    @Test func failuresInTheMiddleOfTheChainHurtNobodyElse() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let key = try #require(house.keys.key(of: did))
+        let missing = BlobReference(cid: CID.of(raw: [9] as [UInt8]), mimeType: "a/b", sizeBytes: 1)
+        let landed = try await withThrowingTaskGroup(of: Bool.self, returning: Int.self) { group in
+            for number in 0..<120 {
+                group.addTask {
+                    let fails = number % 7 == 3
+                    let record: DataValue = fails ? ["file": missing.value] : Self.record(number)
+                    do {
+                        _ = try await house.writer.apply(
+                            [Self.write(.create(key: nil, record: record))], to: did, by: house.caller(did))
+                        #expect(!fails)
+                        return true
+                    } catch RepositoryWriteError.blobNotFound {
+                        #expect(fails)
+                        return false
+                    }
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        var last: (rev: TID, data: CID)?
+        let events = try await house.events()
+        for event in events { last = try Self.accept(event, after: last, key: key) }
+        #expect(events.filter { $0.kind == .commit }.count == landed + 1)
+        #expect(landed == (0..<120).count { $0 % 7 != 3 })
+        #expect(try await house.service.head(of: did)?.data == last?.data)
+        await house.discard()
+    }
+}
