@@ -35,7 +35,8 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
         case 4: self.init(bytes[0], bytes[1], bytes[2], bytes[3])
         case 16:
             self.init(
-                high: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }, low: bytes[8...].reduce(0) { $0 << 8 | UInt64($1) })
+                high: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
+                low: bytes[8...].reduce(0) { $0 << 8 | UInt64($1) })
         default: return nil
         }
     }
@@ -49,7 +50,8 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
         if characters.contains(UInt8(ascii: ":")) {
             guard let groups = Self.groups(characters[...]) else { return nil }
             self.init(
-                high: groups[..<4].reduce(0) { $0 << 16 | UInt64($1) }, low: groups[4...].reduce(0) { $0 << 16 | UInt64($1) })
+                high: groups[..<4].reduce(0) { $0 << 16 | UInt64($1) },
+                low: groups[4...].reduce(0) { $0 << 16 | UInt64($1) })
         } else {
             guard let value = Self.dottedQuad(characters[...]) else { return nil }
             self.init(ipv4: value)
@@ -61,7 +63,9 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
         guard family == .ipv6 else {
             return "\(low >> 24 & 255).\(low >> 16 & 255).\(low >> 8 & 255).\(low & 255)"
         }
-        let groups = (0..<8).map { index in UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> (48 - index % 4 * 16)) }
+        let groups = (0..<8).map { index in
+            UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> (48 - index % 4 * 16))
+        }
         let gap = Self.longestZeroRun(groups)
         var text = ""
         var index = 0

@@ -128,7 +128,8 @@ extension OutgoingResponse {
             }
             let failure = OutgoingResponse(status: .internalServerError, fields: HTTPHeaders(), body: .none)
             copy.body = .stream(
-                OutgoingStream(stream: stream, isCompressed: mayCompress, failure: { _ in failure }, abandoned: { _ in }))
+                OutgoingStream(
+                    stream: stream, isCompressed: mayCompress, failure: { _ in failure }, abandoned: { _ in }))
         }
         return copy
     }

@@ -1,6 +1,6 @@
-package import Logging
 import ATProtocol
 import Base
+package import Logging
 import NIOHTTP1
 
 /// What a responder needs beside its routes.

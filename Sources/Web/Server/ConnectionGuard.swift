@@ -25,6 +25,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Requests whose answers aren't written to their end.
     private var openRequestCount = 0
     private var answerIsBegun = false
+    private var isFirstRequest = true
     private var unwritableSince: NIODeadline?
     private var readPendingSince: NIODeadline?
     /// Time spent waiting for the body, and what it brought, in the present window.
@@ -67,11 +68,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch Self.unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
             openRequestCount += 1
             phase = .body
             bodyWait = .zero
             bodyByteCount = 0
+            defer { isFirstRequest = false }
+            guard head.headers.contains(name: "upgrade") else { break }
+            return context.fireChannelRead(Self.wrapInboundOut(.head(settleUpgrade(head))))
         case .body: break
         case .end: phase = .idle(.now())
         }
@@ -119,6 +123,26 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let failure: WebFailure =
             broken == .headerOverflow ? .headersTooLarge : .invalidRequest("The request isn't HTTP/1.1")
         refuse(failure, context: context)
+    }
+
+    /// Lets only whole WebSocket handshakes through to swift-nio's upgrade handler, and those once.
+    ///
+    /// The handler swallows requests that ask for anything else. And since the decoder reads nothing behind a request
+    /// that asks for an upgrade, the connection ends with its answer if it isn't upgraded.
+    private func settleUpgrade(_ head: HTTPRequestHead) -> HTTPRequestHead {
+        isEnding = true
+        var head = head
+        let fields = head.headers
+        let isHandshake =
+            isFirstRequest && head.method == .GET && head.version == .http1_1
+            && fields[canonicalForm: "upgrade"].contains { $0.lowercased() == "websocket" }
+            && fields[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
+            && fields[canonicalForm: "sec-websocket-key"].count == 1
+            && fields[canonicalForm: "sec-websocket-version"].elementsEqual(["13"])
+            && !fields.contains(name: "transfer-encoding") && (fields.first(name: "content-length") ?? "0") == "0"
+        head.headers.remove(name: "upgrade")
+        if isHandshake { head.headers.add(name: "upgrade", value: "websocket") }
+        return head
     }
 
     /// Answers by itself and ends the connection.

@@ -13,19 +13,20 @@ struct HTTPConnection: Sendable {
     let requestIDs: RequestIDs
     let dates: DateHeader
     let peer: IPAddress?
-    /// The answer to the first request when it was a handshake that was refused.
-    let refusal: OutgoingResponse?
 
     /// Serves until either side ends the connection.
-    func serve(_ channel: Channel) async throws {
+    ///
+    /// - Parameter refusal: the first request and its answer, when it was a handshake that was refused.
+    func serve(_ channel: Channel, refusal: (head: HTTPRequestHead, response: OutgoingResponse)?) async throws {
         try await channel.executeThenClose { inbound, outbound in
             let parts = RequestParts(inbound)
-            var refusal = refusal
+            if let (head, response) = refusal {
+                try await answer(head, response, remainder: .none, outbound: outbound)
+            }
             while let part = try await parts.next() {
-                // What is left of a refused handshake's request is not a head.
+                // The end of a request without body, which nobody had to read.
                 guard case .head(let head) = part else { continue }
-                let goesOn = try await exchange(head, parts: parts, outbound: outbound, refusal: refusal)
-                refusal = nil
+                let goesOn = try await exchange(head, parts: parts, outbound: outbound)
                 if !goesOn { return try await end(channel, parts: parts, outbound: outbound) }
             }
         }
@@ -37,8 +38,7 @@ struct HTTPConnection: Sendable {
     private func exchange(
         _ head: HTTPRequestHead,
         parts: RequestParts,
-        outbound: Writer,
-        refusal: OutgoingResponse?
+        outbound: Writer
     ) async throws -> Bool {
         let body = Self.body(of: head, parts: parts, outbound: outbound)
         let request = IncomingRequest(
@@ -46,21 +46,35 @@ struct HTTPConnection: Sendable {
                 method: head.method.rawValue, target: head.uri, fields: head.headers,
                 remoteAddress: RequestOrigin.address(peer: peer, fields: head.headers), requestID: requestIDs.next()),
             body: body)
-        var response: OutgoingResponse
-        if let refusal { response = refusal } else { response = await responder.respond(to: request) }
+        let response = await responder.respond(to: request)
         if case .stream(let stream) = response.body, head.method != .HEAD {
             let state = StreamState(head: head, response: response)
             return try await write(stream, state: state, body: body, parts: parts, outbound: outbound)
         }
         let remainder = body.endReading()
-        let goesOn = head.isKeepAlive && head.version == .http1_1 && canDrain(remainder) && !response.endsConnection
+        let goesOn = try await answer(head, response, remainder: remainder, outbound: outbound)
+        return goesOn ? try await drain(parts, remainder) : false
+    }
+
+    /// Writes an answer that is at hand.
+    ///
+    /// - Returns: whether another request may follow.
+    @discardableResult
+    private func answer(
+        _ head: HTTPRequestHead,
+        _ response: OutgoingResponse,
+        remainder: IncomingBody.Remainder,
+        outbound: Writer
+    ) async throws -> Bool {
+        var response = response
+        let goesOn = head.isKeepAlive && head.version == .http1_1 && canDrain(remainder)
         let answer = responseHead(&response, for: head, goesOn: goesOn)
         if case .bytes(let bytes) = response.body, head.method != .HEAD {
             try await outbound.write(contentsOf: [.head(answer), .body(.byteBuffer(bytes)), .end(nil)])
         } else {
             try await outbound.write(contentsOf: [.head(answer), .end(nil)])
         }
-        return goesOn ? try await drain(parts, remainder) : false
+        return goesOn
     }
 
     private struct StreamState {

@@ -40,8 +40,6 @@ package struct OutgoingResponse: Sendable {
     var status: HTTPResponseStatus
     var fields: HTTPHeaders
     var body: Body
-    /// Whether the connection must end after this answer.
-    var endsConnection = false
 }
 
 /// A body that is made while it is sent.

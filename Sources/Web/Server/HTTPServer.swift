@@ -1,9 +1,9 @@
 package import Base
-package import Logging
-import ServiceLifecycle
 import HummingbirdCore
+package import Logging
 import NIOCore
 import NIOPosix
+import ServiceLifecycle
 import Synchronization
 
 /// The listener: accepts connections and serves them until it is told to stop.

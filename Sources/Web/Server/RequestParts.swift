@@ -112,9 +112,10 @@ package final class IncomingBody: BodySource {
                 if case .head = part { throw WebFailure.invalidRequest("The body ended early") }
                 return finishRead(chunk)
             }
-        } catch is HTTPParserError {
+        } catch let error as HTTPParserError {
             revoke()
-            throw WebFailure.invalidRequest("The body breaks HTTP")
+            let isCut = error == .invalidEOFState
+            throw WebFailure.invalidRequest(isCut ? "The body ended early" : "The body breaks HTTP")
         } catch {
             revoke()
             throw error

@@ -58,8 +58,8 @@ struct ServerChannel: ServerChildChannel {
                 case .http(let channel):
                     let connection = HTTPConnection(
                         responder: responder, limits: limits, requestIDs: requestIDs, dates: dates,
-                        peer: value.channel.peerAddress, refusal: value.handshake.takeRefusal())
-                    try await connection.serve(channel)
+                        peer: value.channel.peerAddress)
+                    try await connection.serve(channel, refusal: value.handshake.takeRefusal())
                 case .webSocket(let session):
                     guard let subscription = value.handshake.takeSubscription() else { return }
                     await session.serve(subscription, logger: logger)
@@ -108,7 +108,7 @@ struct ServerChannel: ServerChildChannel {
             handshake.set(.accepted(subscription))
             return HTTPHeaders(subscription.fields)
         case .refuse(let response):
-            handshake.set(.refused(response))
+            handshake.set(.refused(head, response))
             return nil
         }
     }
@@ -118,7 +118,8 @@ struct ServerChannel: ServerChildChannel {
 final class Handshake: Sendable {
     enum Outcome: Sendable {
         case accepted(Subscription)
-        case refused(OutgoingResponse)
+        /// swift-nio swallows the request then, so its head comes along.
+        case refused(HTTPRequestHead, OutgoingResponse)
     }
 
     private let outcome = Mutex<Outcome?>(nil)
@@ -133,11 +134,11 @@ final class Handshake: Sendable {
         }
     }
 
-    func takeRefusal() -> OutgoingResponse? {
+    func takeRefusal() -> (head: HTTPRequestHead, response: OutgoingResponse)? {
         outcome.withLock { outcome in
-            guard case .refused(let response) = outcome else { return nil }
+            guard case .refused(let head, let response) = outcome else { return nil }
             outcome = nil
-            return response
+            return (head, response)
         }
     }
 }

@@ -32,7 +32,7 @@ package struct WebSocketLimits: Sendable {
     package var pingInterval: Duration = .seconds(30)
     /// How long `send` waits for a peer that takes nothing.
     package var stallTimeout: Duration = .seconds(30)
-    /// How long the last frames and the peer's close frame may take.
+    /// How long a peer may take nothing of the last frames, and how long its close frame may take after them.
     package var closeTimeout: Duration = .seconds(5)
 
     package init() {}

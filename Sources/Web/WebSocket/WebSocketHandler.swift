@@ -43,8 +43,9 @@ final class WebSocketHandler: ChannelInboundHandler {
             guard let fragments else { return fail(.closed, code: 1002) }
             take(frame, after: fragments)
         case .ping: session.queuePong(frame.unmaskedData)
+        case .pong: break
         case .connectionClose: closeReceived(frame.unmaskedData, context: context)
-        default: break
+        default: fail(.closed, code: 1002)
         }
     }
 
@@ -59,7 +60,6 @@ final class WebSocketHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is ChannelShouldQuiesceEvent {
             session.queueClose(code: 1001, reason: "The server is stopping")
-            closeSoon(context)
         } else if let event = event as? ChannelEvent, event == .inputClosed {
             context.close(promise: nil)
         }
@@ -105,14 +105,8 @@ final class WebSocketHandler: ChannelInboundHandler {
         session.afterQueued { channel.close(promise: nil) }
     }
 
-    /// Ends the connection when the close handshake takes too long.
-    private func closeSoon(_ context: ChannelHandlerContext) {
-        let channel = context.channel
-        context.eventLoop.scheduleTask(in: TimeAmount(session.limits.closeTimeout)) { channel.close(promise: nil) }
-    }
-
     private func scheduleTick(_ context: ChannelHandlerContext) {
-        let shortest = min(session.limits.pingInterval, session.limits.stallTimeout)
+        let shortest = min(session.limits.pingInterval, session.limits.stallTimeout, session.limits.closeTimeout)
         let interval = TimeAmount(max(.milliseconds(10), min(shortest / 4, .seconds(5))))
         tick = context.eventLoop.assumeIsolated().scheduleTask(in: interval) {
             guard context.channel.isActive else { return }
@@ -123,9 +117,14 @@ final class WebSocketHandler: ChannelInboundHandler {
 
     private func check(_ context: ChannelHandlerContext, now: NIODeadline) {
         let interval = TimeAmount(session.limits.pingInterval)
-        let (backlog, lastProgress) = session.state.withLock { ($0.backlog, $0.lastProgress) }
-        // Bytes the peer takes are a sign of life too: behind a full backlog it doesn't see our pings.
-        let lastSign = max(lastInbound, lastProgress)
+        let (backlog, lastProgress, isClosing) = session.state.withLock {
+            ($0.backlog, $0.lastProgress, $0.isCloseQueued)
+        }
+        if isClosing, now - lastProgress > TimeAmount(session.limits.closeTimeout) {
+            return context.close(promise: nil)
+        }
+        // Behind a backlog the peer doesn't see our pings; then the bytes it takes are its sign of life.
+        let lastSign = backlog > 0 ? max(lastInbound, lastProgress) : lastInbound
         if now - lastSign > interval * 2 { return context.close(promise: nil) }
         if backlog > 0, now - lastProgress > TimeAmount(session.limits.stallTimeout) { session.stalled() }
         if now - lastPing >= interval {

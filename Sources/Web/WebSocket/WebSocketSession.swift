@@ -146,7 +146,8 @@ final class WebSocketSession: WebSocketOutlet {
         guard channel.isActive else { return }
         for var buffer in buffers {
             // In slices, so that a slow peer's progress shows before a whole batch is through.
-            while buffer.readableBytes > Self.sliceByteCount, let slice = buffer.readSlice(length: Self.sliceByteCount) {
+            while buffer.readableBytes > Self.sliceByteCount, let slice = buffer.readSlice(length: Self.sliceByteCount)
+            {
                 write(slice)
             }
             write(buffer)
@@ -224,14 +225,10 @@ final class WebSocketSession: WebSocketOutlet {
 
     func finish(_ last: WebSocketFrames?, code: UInt16, reason: String) async {
         queueClose(last, code: code, reason: reason)
-        let deadline = channel.eventLoop.scheduleTask(in: TimeAmount(limits.closeTimeout)) {
-            self.channel.close(promise: nil)
-        }
         try? await channel.closeFuture.get()
-        deadline.cancel()
     }
 
-    /// Queues the close frame once; nothing is sent behind it.
+    /// Queues the close frame once; nothing is sent behind it. The handler ends the connection when it takes too long.
     func queueClose(_ last: WebSocketFrames? = nil, code: UInt16, reason: String) {
         let waiting = state.withLock { state in
             guard state.phase != .closed, !state.isCloseQueued else { return State() }

@@ -57,8 +57,6 @@ final class RawClient: Sendable {
         let incoming = Incoming()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            // Small, so that tests of back-pressure need few bytes to fill it.
-            .channelOption(.socketOption(.so_rcvbuf), value: 64 * 1024)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(IncomingHandler(incoming))
@@ -87,6 +85,14 @@ final class RawClient: Sendable {
     /// Closes our side of the connection.
     func closeOutput() async throws { try await channel.close(mode: .output) }
 
+    /// Goes away without a word.
+    func disconnect() async throws { try await channel.close() }
+
+    /// Does nothing for a while: what a slow client does, where slowness is the subject.
+    func dawdle(_ time: Duration) async throws {
+        try await channel.eventLoop.scheduleTask(in: TimeAmount(time)) {}.futureResult.get()
+    }
+
     /// Stops or goes on reading from the socket.
     func setReading(_ isReading: Bool) async throws {
         try await channel.setOption(.autoRead, value: isReading).get()
@@ -94,29 +100,24 @@ final class RawClient: Sendable {
 
     /// The next `count` bytes.
     func read(_ count: Int) async throws -> [UInt8] {
-        try await incoming.take { buffer in
-            guard buffer.count >= count else { return nil }
-            defer { buffer.removeFirst(count) }
-            return Array(buffer.prefix(count))
-        }
+        try await incoming.take { buffer in buffer.readBytes(length: count) }
     }
 
     /// Everything up to the end of the connection.
     func readToEnd() async throws -> [UInt8] {
         var all: [UInt8] = []
-        while let chunk = try? await incoming.take({ buffer -> [UInt8]? in
-            guard !buffer.isEmpty else { return nil }
-            defer { buffer.removeAll() }
-            return Array(buffer)
+        while let chunk = try? await incoming.take({ buffer in
+            buffer.readableBytes > 0 ? buffer.readBytes(length: buffer.readableBytes) : nil
         }) { all += chunk }
         return all
     }
 
     func line() async throws -> String {
         try await incoming.take { buffer in
-            guard let end = buffer.firstIndex(of: 10) else { return nil }
-            defer { buffer.removeSubrange(...end) }
-            return String(decoding: buffer[..<end].filter { $0 != 13 }, as: UTF8.self)
+            guard let end = buffer.readableBytesView.firstIndex(of: 10) else { return nil }
+            let text = buffer.readString(length: end - buffer.readerIndex)
+            buffer.moveReaderIndex(forwardBy: 1)
+            return text?.trimmingSuffix("\r")
         }
     }
 
@@ -150,16 +151,17 @@ final class RawClient: Sendable {
 /// Bytes that came, and the one who waits for more.
 private final class Incoming: Sendable {
     private struct State {
-        var buffer: [UInt8] = []
+        var buffer = ByteBuffer()
         var isEnded = false
         var waiter: CheckedContinuation<Void, Never>?
     }
 
     private let state = Mutex(State())
 
-    func add(_ bytes: [UInt8]?) {
+    func add(_ bytes: ByteBuffer?) {
         let waiter = state.withLock { state in
-            if let bytes { state.buffer += bytes } else { state.isEnded = true }
+            if let bytes { state.buffer.writeImmutableBuffer(bytes) } else { state.isEnded = true }
+            state.buffer.discardReadBytes()
             defer { state.waiter = nil }
             return state.waiter
         }
@@ -167,18 +169,18 @@ private final class Incoming: Sendable {
     }
 
     /// What `part` makes of the bytes, as soon as it makes something.
-    func take<Part: Sendable>(_ part: (inout [UInt8]) -> Part?) async throws -> Part {
+    func take<Part: Sendable>(_ part: (inout ByteBuffer) -> Part?) async throws -> Part {
         var seen = -1
         while true {
             let (found, count, isEnded) = state.withLock { state in
-                (part(&state.buffer), state.buffer.count, state.isEnded)
+                (part(&state.buffer), state.buffer.readableBytes, state.isEnded)
             }
             if let found { return found }
             if isEnded { throw ConnectionEnded() }
             seen = count
             await withCheckedContinuation { continuation in
                 let isReady = state.withLock { state in
-                    if state.isEnded || state.buffer.count != seen { return true }
+                    if state.isEnded || state.buffer.readableBytes != seen { return true }
                     state.waiter = continuation
                     return false
                 }
@@ -196,7 +198,7 @@ private final class IncomingHandler: ChannelInboundHandler {
     init(_ incoming: Incoming) { self.incoming = incoming }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        incoming.add(Array(Self.unwrapInboundIn(data).readableBytesView))
+        incoming.add(Self.unwrapInboundIn(data))
     }
 
     func channelInactive(context: ChannelHandlerContext) { incoming.add(nil) }
@@ -206,4 +208,10 @@ private final class IncomingHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { incoming.add(nil) }
+}
+
+extension String {
+    fileprivate func trimmingSuffix(_ suffix: String) -> String {
+        hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
+    }
 }

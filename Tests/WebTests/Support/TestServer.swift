@@ -104,7 +104,8 @@ struct TestServer: Sendable {
         json: String
     ) async throws -> RawResponse {
         try await send(
-            RawRequest("POST", target, headers: headers + [("content-type", "application/json")], body: Array(json.utf8)))
+            RawRequest(
+                "POST", target, headers: headers + [("content-type", "application/json")], body: Array(json.utf8)))
     }
 }
 

@@ -1,0 +1,90 @@
+import ATProtocol
+import Base
+import ServiceLifecycle
+import Testing
+
+@testable import Web
+
+/// How a server ends: nothing new, what was accepted finishes, nobody waits for ever.
+@Suite(.timeLimit(.minutes(1)))
+struct ShutdownTests {
+    @Test func acceptedRequestsFinish() async throws {
+        let (started, start) = AsyncStream<Void>.makeStream()
+        let (released, release) = AsyncStream<Void>.makeStream()
+        var options = TestServerOptions { routes in
+            routes.get("/slow", access: .anyone) { _ in
+                start.yield()
+                for await _ in released { break }
+                return .text("done")
+            }
+            routes.get("/quick", access: .anyone) { _ in .text("quick") }
+        }
+        options.limits.shutdownTimeout = .seconds(20)
+        try await TestServer.run(options) { server in
+            try await RawClient.withConnection(to: server.port) { idle in
+                try await idle.send(RawRequest("GET", "/quick"))
+                #expect(try await idle.response().status == 200)
+                try await RawClient.withConnection(to: server.port) { busy in
+                    try await busy.send(RawRequest("GET", "/slow"))
+                    for await _ in started { break }
+                    await server.group.triggerGracefulShutdown()
+                    // The idle connection is closed at once, the busy one only after its answer.
+                    #expect(try await idle.readToEnd().isEmpty)
+                    release.yield()
+                    let response = try await busy.response()
+                    #expect(response.text == "done")
+                    #expect(try await busy.readToEnd().isEmpty)
+                }
+            }
+            await #expect(throws: (any Error).self) { try await server.get("/quick") }
+        }
+    }
+
+    @Test func whatTakesTooLongIsCut() async throws {
+        let (started, start) = AsyncStream<Void>.makeStream()
+        let (never, release) = AsyncStream<Void>.makeStream()
+        var options = TestServerOptions { routes in
+            routes.get("/stuck", access: .anyone) { _ in
+                .stream(
+                    ByteStream { take in
+                        try await take([1, 2, 3])
+                        start.yield()
+                        for await _ in never { break }
+                        // What is written now finds the connection cut.
+                        try await take([4])
+                    }, contentType: "application/octet-stream")
+            }
+        }
+        options.limits.shutdownTimeout = .milliseconds(200)
+        try await TestServer.run(options) { server in
+            try await RawClient.withConnection(to: server.port) { client in
+                try await client.send(RawRequest("GET", "/stuck"))
+                for await _ in started { break }
+                await server.group.triggerGracefulShutdown()
+                _ = try await client.readToEnd()
+                release.yield()
+            }
+        }
+    }
+
+    @Test func webSocketsAreClosedWith1001() async throws {
+        var options = TestServerOptions { routes in
+            routes.subscription("test.kith.subscribe", access: .anyone) { _, socket in await socket.waitUntilClosed() }
+        }
+        options.schemas = ["test.kith.subscribe": HandwrittenSchema(kind: .subscription)]
+        options.limits.webSocket.closeTimeout = .milliseconds(200)
+        try await TestServer.run(options) { server in
+            try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { polite in
+                try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { rude in
+                    await server.group.triggerGracefulShutdown()
+                    #expect(try await polite.next().closeCode == 1001)
+                    try await polite.send(8, [3, 233])
+                    #expect(try await polite.client.readToEnd().isEmpty)
+                    // It doesn't answer, and is cut.
+                    #expect(try await rude.next().closeCode == 1001)
+                    #expect(try await rude.client.readToEnd().isEmpty)
+                }
+            }
+        }
+    }
+}
