@@ -17,6 +17,7 @@ struct WebSocketBackPressureTests {
         }
         options.schemas = ["test.kith.subscribe": HandwrittenSchema(kind: .subscription)]
         options.limits.webSocket.outboundByteCountMax = 256 * 1024
+        options.limits.webSocket.closeTimeout = .seconds(1)
         return options
     }
 
