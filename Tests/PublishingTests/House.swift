@@ -100,7 +100,9 @@ final class House: Sendable {
 }
 
 extension String {
-    fileprivate func leftPadded(to count: Int) -> String { String(repeating: "a", count: max(0, count - self.count)) + self }
+    fileprivate func leftPadded(to count: Int) -> String {
+        String(repeating: "a", count: max(0, count - self.count)) + self
+    }
 }
 
 /// Accounts in memory; their document names the handle.

@@ -1,8 +1,8 @@
 import ATProtocol
 package import Base
 package import Storage
-package import Web
 import Synchronization
+package import Web
 
 /// Limits of the firehose.
 package struct FirehoseLimits: Sendable, Hashable {

@@ -35,8 +35,9 @@ import Testing
 
     @Test func jsonIsReadStrictly() throws {
         func parse(_ text: String) throws -> DataValue { try DataValue(json: Array(text.utf8)) }
-        #expect(try parse(#" {"a": [1, -2.0, 1e2, true, null, "\u00e9\ud83d\ude00\n"]} "#)
-            == ["a": [1, -2, 100, true, nil, "é😀\n"]])
+        #expect(
+            try parse(#" {"a": [1, -2.0, 1e2, true, null, "\u00e9\ud83d\ude00\n"]} "#)
+                == ["a": [1, -2, 100, true, nil, "é😀\n"]])
         #expect(try parse("-9223372036854775808") == .integer(.min))
         #expect(try parse(#"{"$bytes":"Zm9v"}"#) == .bytes(Array("foo".utf8)))
         #expect(try parse(#"{"$bytes":"Zm8="}"#) == .bytes(Array("fo".utf8)))

@@ -46,7 +46,9 @@ import Testing
         #expect(try Commit(bytes: commit.bytes) == commit)
         #expect(commit.isSigned(by: key.publicKey))
         let stranger = PrivateKey.generate(.k256, using: SeededRandomness(seed: 2))
-        #expect(throws: RepositoryError.invalidSignature) { try verify(bytes, key: stranger.publicKey, did: commit.did) }
+        #expect(throws: RepositoryError.invalidSignature) {
+            try verify(bytes, key: stranger.publicKey, did: commit.did)
+        }
         let other = try DID(parsing: "did:web:example.com")
         #expect(throws: RepositoryError.self) { try verify(bytes, key: nil, did: other) }
     }
