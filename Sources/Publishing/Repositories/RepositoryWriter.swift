@@ -27,14 +27,28 @@ package final class RepositoryWriter: Sendable {
     private final class Slot: Sendable {
         let lock = AsyncLock()
         let tip = Mutex<RepositoryTip?>(nil)
-        let lastUse = Mutex<UInt64>(0)
+        let lastUse = Atomic<UInt64>(0)
+        /// Nodes held by the last tip that was kept.
+        let nodeCount = Atomic<Int>(0)
     }
 
     private struct Slots {
         var byDID: [DID: Slot] = [:]
         var uses: UInt64 = 0
-        /// Beyond this the half used longest ago is forgotten.
+        /// Nodes held in all, as of the last count and what came since.
+        var nodeCount = 0
+        /// Beyond these the half used longest ago is forgotten: repositories, and tree nodes (about 1 kB each).
         static let countMax = 4096
+        static let nodeCountMax = 32_768
+
+        /// Forgets the idle half used longest ago.
+        mutating func shrink() {
+            let stamps = byDID.values.map { $0.lastUse.load(ordering: .relaxed) }.sorted()
+            guard !stamps.isEmpty else { return }
+            let middle = stamps[stamps.count / 2]
+            byDID = byDID.filter { $0.value.lock.isHeld || $0.value.lastUse.load(ordering: .relaxed) > middle }
+            nodeCount = byDID.values.reduce(0) { $0 + $1.nodeCount.load(ordering: .relaxed) }
+        }
     }
 
     package init(
@@ -89,16 +103,12 @@ package final class RepositoryWriter: Sendable {
             slots.uses += 1
             let uses = slots.uses
             if let slot = slots.byDID[did] {
-                slot.lastUse.withLock { $0 = uses }
+                slot.lastUse.store(uses, ordering: .relaxed)
                 return slot
             }
-            if slots.byDID.count >= Slots.countMax {
-                let stamps = slots.byDID.values.map { $0.lastUse.withLock { $0 } }.sorted()
-                let middle = stamps[stamps.count / 2]
-                slots.byDID = slots.byDID.filter { $0.value.lock.isHeld || $0.value.lastUse.withLock { $0 } >= middle }
-            }
+            if slots.byDID.count >= Slots.countMax { slots.shrink() }
             let slot = Slot()
-            slot.lastUse.withLock { $0 = uses }
+            slot.lastUse.store(uses, ordering: .relaxed)
             slots.byDID[did] = slot
             return slot
         }
@@ -280,7 +290,13 @@ package final class RepositoryWriter: Sendable {
         // A collection that shrank may be empty now: the row is written again with its next record.
         next.collections.subtract(collections.shrunk)
         next.collections.formUnion(collections.added.subtracting(collections.shrunk))
+        let nodeCount = next.nodes.nodes.count
+        let before = slot.nodeCount.exchange(nodeCount, ordering: .relaxed)
         slot.tip.withLock { $0 = next }
+        slots.withLock { slots in
+            slots.nodeCount += nodeCount - before
+            if slots.nodeCount > Slots.nodeCountMax { slots.shrink() }
+        }
     }
 }
 
