@@ -57,6 +57,14 @@ import Testing
         try Data(repeating: 1, count: 600_000).write(to: URL(fileURLWithPath: ballast))
         let (landed, failure) = await Self.fill(database)
         #expect(failure as? StorageError == .full)
+        let blobs = try DiskBlobStore(path: directory.file("volume/blobs"), randomness: SeededRandomness(seed: 1))
+        let chunks = Array(repeating: [UInt8](repeating: 2, count: 100_000), count: 20)
+        await #expect(throws: BlobStoreError.full) {
+            try await blobs.put(chunks.asAsync(), for: EventLogTests.alice, sizeBytesMax: 10 << 20)
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: volume + "/blobs/incoming").isEmpty)
+        #expect(try await blobs.list(after: nil, limit: 1).isEmpty)
+        await blobs.close()
         try FileManager.default.removeItem(atPath: ballast)
         try await database.write { try $0.execute(Self.insert, [9999, "there is room again"]) }
         let count = try await database.read { try $0.first("SELECT count(*) FROM note")?.integer(0) }

@@ -6,13 +6,14 @@ final class Gate: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
 
     func open() { semaphore.signal() }
+    func wait() { semaphore.wait() }
 
     /// Runs `body` while the committer stands still until `queued` writes wait; returns what `body` returns.
     static func holding<T: Sendable>(
         _ database: any Database, queued: Int, _ body: @escaping @Sendable (any Database) async throws -> T
     ) async throws -> T {
         let gate = Gate()
-        async let held: Void = database.write { _ in gate.semaphore.wait() }
+        async let held: Void = database.write { _ in gate.wait() }
         async let result = body(database)
         while database.statistics().queued < queued { await Task.yield() }
         gate.open()

@@ -98,6 +98,65 @@ import Testing
         await store.database.close()
     }
 
+    @Test func tooManyReadsAreRefused() async throws {
+        var options = SQLiteOptions()
+        options.readersMax = 1
+        options.readsWaitingMax = 2
+        let store = try await TestStore(options: options)
+        let database = store.database
+        let gate = Gate()
+        let isHeld = Ran()
+        async let held: Void = database.read { _ in
+            isHeld.add(1)
+            gate.wait()
+        }
+        while isHeld.all.isEmpty { await Task.yield() }
+        let results = await withTaskGroup(of: StorageError?.self) { group in
+            for _ in 0..<10 {
+                group.addTask {
+                    do { try await database.read { _ in } } catch { return error as? StorageError }
+                    return nil
+                }
+            }
+            var refused = 0
+            var all: [StorageError?] = []
+            for await error in group {
+                all.append(error)
+                if error != nil { refused += 1 }
+                // Two wait: the others have been refused by now.
+                if refused == 8 { gate.open() }
+            }
+            return all
+        }
+        try await held
+        #expect(results.compactMap(\.self).allSatisfy { $0 == .overloaded })
+        #expect(results.filter { $0 == nil }.count == 2)
+        await database.close()
+    }
+
+    @Test func anotherProcessThatHoldsTheFileIsWaitedFor() async throws {
+        var options = SQLiteOptions()
+        options.busyTimeout = .milliseconds(20)
+        let store = try await TestStore(options: options)
+        let other = try SQLiteDatabase(path: store.directory.file("kith.sqlite"), options: options)
+        let gate = Gate()
+        let isHeld = Ran()
+        async let held: Void = other.write { scope in
+            try scope.execute("INSERT INTO note (id, body) VALUES (1, 'theirs')")
+            isHeld.add(1)
+            gate.wait()
+        }
+        while isHeld.all.isEmpty { await Task.yield() }
+        await #expect(throws: StorageError.busy) { try await store.insert(2, "ours") }
+        #expect(try await store.bodies().isEmpty)
+        gate.open()
+        try await held
+        try await store.insert(2, "ours")
+        #expect(try await store.bodies() == ["theirs", "ours"])
+        await other.close()
+        await store.database.close()
+    }
+
     @Test func whatIsNoDatabaseIsRefused() throws {
         let directory = try ScratchDirectory()
         let path = directory.file("kith.sqlite")
