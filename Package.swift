@@ -78,7 +78,7 @@ let package = Package(
         .target(
             name: "Storage",
             dependencies: ["Base", "ATProtocol", grdb, grdbSQLite, crypto, logging, serviceLifecycle],
-            swiftSettings: strict),
+            exclude: ["README.md"], swiftSettings: strict),
         .target(name: "ATProtocol", dependencies: ["Base", "CSecp256k1", crypto], swiftSettings: strict),
         .target(name: "Base", dependencies: [logging], swiftSettings: strict),
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
