@@ -144,14 +144,14 @@ extension PLCChange {
 
 extension PLCState {
     /// `verificationMethods` as JSON shows them.
-    var verificationMethodMap: DataMap {
+    package var verificationMethodMap: DataMap {
         var map = DataMap()
         for (name, key) in verificationMethods { map[name.string] = .string(key) }
         return map
     }
 
     /// `services` as JSON shows them.
-    var serviceMap: DataMap {
+    package var serviceMap: DataMap {
         var map = DataMap()
         for (name, service) in services {
             map[name.string] = ["type": .string(service.type), "endpoint": .string(service.endpoint)]

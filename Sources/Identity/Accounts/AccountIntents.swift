@@ -1,0 +1,152 @@
+import ATProtocol
+import Base
+import Contracts
+import Storage
+
+/// Making accounts whose identity is registered with somebody else's directory.
+///
+/// No transaction spans two houses. So first a row says what is to be, with the handle, the address and the invite taken;
+/// then the identity is registered; then the account is made and the row goes. A crash at any point leaves a row, and
+/// `settleIntents` brings it to its end: the account is made if the directory has the identity, else nothing stays.
+extension AccountService {
+    func registerElsewhere(
+        _ prepared: Preparation, at external: ExternalDirectory,
+        when condition: @escaping @Sendable (any WriteScope) throws -> Void
+    ) async throws -> Registered {
+        guard let genesis = prepared.genesis else { throw AccountError.identityNotRegistered }
+        let did = prepared.account.did
+        try await database.write { [self] write in
+            try condition(write)
+            try reserve(prepared.account, in: write)
+            try IntentStore.insert(AccountIntent(prepared), in: write)
+        }
+        do {
+            try await external.submit(genesis, for: did)
+        } catch DirectoryError.unreachable {
+            // Nobody knows whether it was registered: the row stays until that is known.
+            throw AccountError.identityNotRegistered
+        } catch {
+            try await abandon(did, invite: prepared.account.invite)
+            throw AccountError.identityNotRegistered
+        }
+        return try await finish(prepared).granted(by: self)
+    }
+
+    /// Brings every account that was being made to its end. Called at the start and now and then.
+    ///
+    /// - Returns: how many are still open, because the directory could not be asked.
+    @discardableResult
+    package func settleIntents() async throws -> Int {
+        guard let external = directory.external else { return 0 }
+        let age = clock.now().advanced(by: .zero - Self.intentAgeMin)
+        let intents = try await database.read { try IntentStore.list(before: age, in: $0) }
+        var open = 0
+        for intent in intents {
+            do {
+                if try await external.lastOperation(of: intent.account.did) == nil {
+                    try await abandon(intent.account.did, invite: intent.account.invite)
+                } else {
+                    _ = try await finish(try prepared(intent))
+                }
+            } catch DirectoryError.unreachable {
+                open += 1
+            }
+        }
+        return open
+    }
+
+    /// Younger ones may still be at work.
+    static let intentAgeMin = Duration.seconds(120)
+
+    private func prepared(_ intent: AccountIntent) throws -> Preparation {
+        let key = try directory.custody.opened(intent.key, of: intent.account.did)
+        return Preparation(
+            account: intent.account, key: intent.key, genesis: intent.genesis,
+            creation: try repositories.prepareCreation(did: intent.account.did, signer: key))
+    }
+
+    private func finish(_ prepared: Preparation) async throws -> Committed {
+        try await database.write { [self] write in
+            guard try IntentStore.remove(prepared.account.did, in: write) else { throw AccountError.accountExists }
+            return try commit(prepared, in: write)
+        }
+    }
+
+    private func abandon(_ did: DID, invite: String?) async throws {
+        try await database.write { write in
+            guard try IntentStore.remove(did, in: write), let invite else { return }
+            try InviteStore.giveBack(invite, of: did, in: write)
+        }
+    }
+}
+
+/// An account that is being made.
+struct AccountIntent: Sendable, Hashable {
+    var account: AccountRow
+    var key: KeyStore.SealedKey
+    var genesis: PLCOperation?
+
+    init(_ prepared: AccountService.Preparation) {
+        account = prepared.account
+        key = prepared.key
+        genesis = prepared.genesis
+    }
+
+    /// What is kept beside the columns that must be unique.
+    fileprivate var payload: [UInt8] {
+        var map: DataMap = [
+            "publicKey": .string(key.publicKey.didKey), "sealed": .bytes(key.sealed),
+            "status": .string(account.status.rawValue), "roles": .string(ServerRole.stored(account.roles)),
+            "announced": .boolean(account.isAnnounced), "operation": genesis?.value ?? .null,
+        ]
+        map["password"] = account.password.map { .string($0) }
+        map["invite"] = account.invite.map { .string($0) }
+        return DataValue.map(map).cbor()
+    }
+
+    /// From the columns `did, handle, email, payload, made_at`.
+    fileprivate init(_ row: Row) throws {
+        let payload = try DataValue(cbor: row.blob(3))
+        let madeAt = Timestamp(microseconds: try row.integer(4))
+        let status = payload["status"]?.stringValue.flatMap { AccountStatus(rawValue: $0) } ?? .pending
+        account = AccountRow(
+            did: try DID(parsing: row.text(0)), handle: try Handle(parsing: row.text(1)),
+            email: try row.optionalText(2).flatMap { EmailAddress($0) }, password: payload["password"]?.stringValue,
+            status: status, statusAt: madeAt, roles: ServerRole.set(stored: payload["roles"]?.stringValue ?? ""),
+            isAnnounced: payload["announced"]?.booleanValue ?? false, createdAt: madeAt,
+            approvedAt: status == .approved ? madeAt : nil, invite: payload["invite"]?.stringValue)
+        key = KeyStore.SealedKey(
+            publicKey: try PublicKey(didKey: payload["publicKey"]?.stringValue ?? ""),
+            sealed: payload["sealed"]?.bytesValue ?? [])
+        genesis = try payload["operation"].flatMap { $0.isNull ? nil : try PLCOperation($0) }
+    }
+}
+
+/// The SQL of accounts that are being made.
+enum IntentStore {
+    /// Intents settled in one go.
+    private static let listMax = 100
+
+    static func insert(_ intent: AccountIntent, in scope: any WriteScope) throws(StorageError) {
+        try scope.execute(
+            "INSERT INTO account_intent (did, handle, email, payload, made_at) VALUES ($1, $2, $3, $4, $5)",
+            [
+                .text(intent.account.did.string), .text(intent.account.handle.string),
+                .text(optional: intent.account.email?.string), .blob(intent.payload),
+                .integer(intent.account.createdAt.microseconds),
+            ])
+    }
+
+    static func remove(_ did: DID, in scope: any WriteScope) throws(StorageError) -> Bool {
+        try scope.execute("DELETE FROM account_intent WHERE did = $1", [.text(did.string)]) == 1
+    }
+
+    /// Those made before `moment`, the oldest first.
+    static func list(before moment: Timestamp, in scope: any ReadScope) throws -> [AccountIntent] {
+        try scope.query(
+            """
+            SELECT did, handle, email, payload, made_at FROM account_intent WHERE made_at < $1 ORDER BY made_at LIMIT $2
+            """, [.integer(moment.microseconds), .integer(listMax)]
+        ).map { try AccountIntent($0) }
+    }
+}

@@ -1,0 +1,69 @@
+import Storage
+
+/// The tables of the Accounts room. Frozen once shipped: what comes later is a new step.
+enum AccountSchema {
+    static let migrations = [
+        Migration(
+            room: "accounts", number: 1,
+            statements: [
+                """
+                CREATE TABLE account (
+                    did TEXT PRIMARY KEY NOT NULL,
+                    handle TEXT NOT NULL UNIQUE,
+                    email TEXT UNIQUE,
+                    email_confirmed_at BIGINT,
+                    password TEXT,
+                    status TEXT NOT NULL,
+                    status_at BIGINT NOT NULL,
+                    roles TEXT NOT NULL,
+                    announced BIGINT NOT NULL,
+                    created_at BIGINT NOT NULL,
+                    approved_at BIGINT,
+                    delete_after BIGINT,
+                    invite TEXT
+                ) CLUSTERED
+                """,
+                "CREATE INDEX account_created ON account (created_at, did)",
+                "CREATE INDEX account_status ON account (status, created_at)",
+                "CREATE INDEX account_delete_after ON account (delete_after)",
+                """
+                CREATE TABLE invite (
+                    code TEXT PRIMARY KEY NOT NULL,
+                    uses_max BIGINT NOT NULL,
+                    uses BIGINT NOT NULL,
+                    created_at BIGINT NOT NULL,
+                    created_by TEXT,
+                    expires_at BIGINT,
+                    bound_to TEXT,
+                    note TEXT,
+                    disabled_at BIGINT
+                ) CLUSTERED
+                """,
+                "CREATE INDEX invite_created ON invite (created_at, code)",
+                """
+                CREATE TABLE invite_use (
+                    code TEXT NOT NULL,
+                    did TEXT NOT NULL,
+                    used_at BIGINT NOT NULL,
+                    PRIMARY KEY (code, did)
+                ) CLUSTERED
+                """,
+                """
+                CREATE TABLE account_setup (
+                    id BIGINT PRIMARY KEY NOT NULL,
+                    token BYTEA NOT NULL,
+                    made_at BIGINT NOT NULL
+                )
+                """,
+                """
+                CREATE TABLE account_intent (
+                    did TEXT PRIMARY KEY NOT NULL,
+                    handle TEXT NOT NULL UNIQUE,
+                    email TEXT UNIQUE,
+                    payload BYTEA NOT NULL,
+                    made_at BIGINT NOT NULL
+                ) CLUSTERED
+                """,
+            ])
+    ]
+}

@@ -1,0 +1,73 @@
+package import ATProtocol
+package import Contracts
+package import Storage
+
+/// The accounts of this server as other rooms see them: read once, kept in memory, read again after every change.
+package final class AccountStandings: Accounts {
+    private let database: any Database
+    private let byDID: BoundedCache<DID, AccountStanding>
+    private let byHandle: BoundedCache<Handle, DID>
+
+    package init(database: any Database, limits: IdentityLimits) {
+        self.database = database
+        byDID = BoundedCache(countMax: limits.standingsCachedMax)
+        byHandle = BoundedCache(countMax: limits.standingsCachedMax)
+    }
+
+    /// The standing of `did` when it is in memory; nil says nothing. Never waits.
+    func remembered(_ did: DID) -> AccountStanding? { byDID.value(for: did) }
+
+    package func standing(of did: DID) async throws -> AccountStanding? {
+        if let standing = byDID.value(for: did) { return standing }
+        let ticket = byDID.ticket()
+        guard let standing = try await database.read({ try AccountStore.account(did, in: $0)?.standing }) else {
+            return nil
+        }
+        byDID.keep(standing, for: did, ticket: ticket)
+        return standing
+    }
+
+    package func standing(of identifier: ATIdentifier) async throws -> AccountStanding? {
+        switch identifier {
+        case .did(let did): return try await standing(of: did)
+        case .handle(let handle): return try await standing(ofHandle: handle)
+        }
+    }
+
+    private func standing(ofHandle handle: Handle) async throws -> AccountStanding? {
+        if let did = byHandle.value(for: handle), let standing = try await standing(of: did), standing.handle == handle {
+            return standing
+        }
+        let tickets = (byHandle.ticket(), byDID.ticket())
+        guard let standing = try await database.read({ try AccountStore.account(handle, in: $0)?.standing }) else {
+            return nil
+        }
+        byHandle.keep(standing.did, for: handle, ticket: tickets.0)
+        byDID.keep(standing, for: standing.did, ticket: tickets.1)
+        return standing
+    }
+
+    package func standings(of dids: [DID]) async throws -> [AccountStanding] {
+        let known = dids.compactMap { byDID.value(for: $0) }
+        guard known.count < dids.count else { return known }
+        let missing = Set(dids).subtracting(known.map(\.did))
+        let ticket = byDID.ticket()
+        let read = try await database.read { scope in
+            try missing.compactMap { try AccountStore.account($0, in: scope)?.standing }
+        }
+        for standing in read { byDID.keep(standing, for: standing.did, ticket: ticket) }
+        return known + read
+    }
+
+    package func publicPeople(limit: Int) async throws -> [AccountStanding] {
+        try await database.read { try AccountStore.newest(limit: limit, in: $0).map(\.standing) }
+    }
+
+    /// Has memory forget the account once the transaction of `scope` is on disk.
+    func forget(_ account: AccountStanding, after scope: any WriteScope) {
+        scope.afterCommit { [self] in
+            byDID.forget(account.did)
+            byHandle.forget(account.handle)
+        }
+    }
+}

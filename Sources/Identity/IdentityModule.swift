@@ -1,0 +1,77 @@
+import ATProtocol
+package import Base
+package import Contracts
+package import Storage
+package import Web
+
+/// What the other rooms need of Identity, and what Identity needs no other room for: accounts' standings, signing keys,
+/// identities and sessions.
+package struct IdentityFoundation: Sendable {
+    package let configuration: IdentityConfiguration
+    /// `Contracts.Accounts`.
+    package let accounts: AccountStandings
+    /// `Contracts.SigningKeys`.
+    package let keys: KeyCustody
+    /// `Contracts.IdentityDirectory`.
+    package let directory: DirectoryService
+    package let sessions: SessionService
+    package let services: ServiceTokens
+    /// Finds out who makes a request; for the router's `authenticate`.
+    package let authenticator: Authenticator
+
+    /// Opens the rooms on a migrated database, making the server's own keys at the first start.
+    ///
+    /// - Parameter lookup: the guarded client and the resolver.
+    package static func open(
+        _ configuration: IdentityConfiguration, database: any Database, vault: KeyVault, lookup: any RemoteLookup,
+        clock: any WallClock, randomness: any Randomness
+    ) async throws -> IdentityFoundation {
+        let accounts = AccountStandings(database: database, limits: configuration.limits)
+        let keys = try await KeyCustody.open(
+            database: database, vault: vault, clock: clock, randomness: randomness, limits: configuration.limits)
+        let directory = DirectoryService(
+            configuration: configuration, database: database, standings: accounts, custody: keys, lookup: lookup,
+            clock: clock)
+        let sessions = try await SessionService.open(
+            configuration: configuration, database: database, standings: accounts, vault: vault, clock: clock,
+            randomness: randomness)
+        let services = ServiceTokens(directory: directory, randomness: randomness)
+        return IdentityFoundation(
+            configuration: configuration, accounts: accounts, keys: keys, directory: directory, sessions: sessions,
+            services: services, authenticator: Authenticator(sessions: sessions, services: services))
+    }
+}
+
+/// The Identity wing: Accounts, Sessions, Directory and Audit.
+package struct IdentityModule: Sendable {
+    package let foundation: IdentityFoundation
+    package let accounts: AccountService
+
+    /// - Parameters:
+    ///   - log: the instance's log, for `#identity` and `#account`.
+    ///   - repositories: where an account's repository is made in the same transaction.
+    package init(
+        _ foundation: IdentityFoundation, log: EventLog, repositories: any Repositories, vault: KeyVault,
+        randomness: any Randomness
+    ) {
+        self.foundation = foundation
+        accounts = AccountService(
+            configuration: foundation.configuration, log: log, directory: foundation.directory,
+            sessions: foundation.sessions, repositories: repositories, vault: vault, randomness: randomness)
+    }
+
+    /// The wing's part of the schema, in the order in which it is applied.
+    package static let migrations =
+        AuditSchema.migrations + DirectorySchema.migrations + AccountSchema.migrations + SessionSchema.migrations
+
+    /// Adds every route of the wing.
+    package func addRoutes(to routes: inout XRPCRouter<Caller, AccessRule>) {
+        AccountRoutes(accounts: accounts, services: foundation.services).add(to: &routes)
+        FederationAccountRoutes(accounts: accounts).add(to: &routes)
+        SessionRoutes(
+            sessions: foundation.sessions, services: foundation.services, directory: foundation.directory
+        ).add(to: &routes)
+        DirectoryRoutes(directory: foundation.directory, accounts: accounts).add(to: &routes)
+        PLCRoutes(directory: foundation.directory.embedded, service: foundation.directory).add(to: &routes)
+    }
+}
