@@ -52,7 +52,7 @@ let package = Package(
         .target(
             name: "App",
             dependencies: [
-                "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", hummingbird, logging,
+                "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Pages", logging,
                 serviceLifecycle, unixSignals, yams, asyncHTTPClient, nioCore, nioHTTP1,
             ], swiftSettings: strict),
         .target(
@@ -67,6 +67,9 @@ let package = Package(
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, logging, serviceLifecycle,
                 nioCore,
             ], exclude: ["Repositories/README.md", "Blobs/README.md", "Firehose/README.md"], swiftSettings: strict),
+        .target(
+            name: "Pages", dependencies: ["Base", "ATProtocol", "Contracts", "Web"],
+            exclude: ["Frame/README.md", "Start/README.md", "Setup/README.md"], swiftSettings: strict),
         .target(name: "Contracts", dependencies: ["Base", "ATProtocol", "Storage"], swiftSettings: strict),
         .target(
             name: "Web",
@@ -100,6 +103,9 @@ let package = Package(
         .testTarget(
             name: "PublishingTests",
             dependencies: ["Publishing", "Contracts", "Storage", "Web", "ATProtocol", "Base", crypto, logging],
+            swiftSettings: strict),
+        .testTarget(
+            name: "PagesTests", dependencies: ["Pages", "Contracts", "Web", "ATProtocol", "Base"],
             swiftSettings: strict),
         .testTarget(
             name: "AppTests",

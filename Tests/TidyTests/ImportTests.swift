@@ -11,7 +11,8 @@ struct ImportTests {
         "Contracts": ["Base", "ATProtocol", "Storage"],
         "Identity": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "Publishing": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
-        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing"],
+        "Pages": ["Base", "ATProtocol", "Contracts", "Web"],
+        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Pages"],
         "kith": ["App", "Base"],
     ]
     nonisolated(unsafe) private static let statement =

@@ -131,8 +131,5 @@ package struct Configuration: Sendable {
             reader.complain(Keys.keyEncryptionSecret, "is shorter than \(KeyVault.secretBytesMin) bytes")
         }
         if name.did == nil { reader.complain(Keys.hostname, "can't be made a did:web of") }
-        if firehose.memoryBytes > firehose.sizeBytesMax {
-            reader.complain(Keys.firehoseMemory, "is more than firehose.size-max")
-        }
     }
 }

@@ -1,5 +1,6 @@
 import Base
 import Contracts
+import Identity
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -28,14 +29,13 @@ extension Instance {
             await listening(on: port)
             await onListening(port)
         }
-        var services = rooms.services.map {
-            ServiceGroupConfiguration.ServiceConfiguration(service: $0.service, serviceName: $0.name)
+        var services = rooms.services(surroundings).map {
+            ServiceGroupConfiguration.ServiceConfiguration(service: $0, serviceName: $0.name)
         }
         services.append(.init(service: server, serviceName: "http"))
         var group = ServiceGroupConfiguration(services: services, logger: surroundings.logger)
         if signals == .process { group.gracefulShutdownSignals = [.sigterm, .sigint] }
         group.maximumGracefulShutdownDuration = configuration.shutdownTimeout + .seconds(2)
-        group.logging = .init()
         defer { OperatorTicket.remove(from: directory) }
         try await ServiceGroup(configuration: group).run()
     }
@@ -85,6 +85,13 @@ extension Instance {
                 "version": "\(KithVersion.number)",
             ])
         surroundings.announce("Kith \(KithVersion.number) is at \(configuration.name.url)")
+        do {
+            guard let token = try await rooms.identity.accounts.setupToken() else { return }
+            surroundings.announce(
+                "Make yourself the administrator: \(configuration.name.url)/setup?token=\(token)")
+        } catch {
+            logger.error("no set-up link could be made", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Where this machine reaches a server that listens on `host`.

@@ -58,7 +58,8 @@ package final class Instance: Sendable {
             let metrics = MetricRegistry()
             let password = Secret(Base64URL.encode(surroundings.randomness.bytes(24)))
             let rooms = try await InstanceRooms(
-                configuration, store, metrics, LocalOperator(password: password), surroundings)
+                configuration, store, metrics, LocalOperator(password: password), surroundings,
+                spoolDirectory: directory.temporary)
             return Instance(configuration, surroundings, directory, store, rooms, metrics, password, lock)
         } catch {
             await store.close()

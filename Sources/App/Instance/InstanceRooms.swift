@@ -1,36 +1,97 @@
 import ATProtocol
 import Base
 import Contracts
+import Identity
+import Pages
+import Publishing
 import ServiceLifecycle
 import Storage
 import Web
 
 /// The rooms of an instance and their routes: the one place where they meet.
 struct InstanceRooms: Sendable {
-    let router: XRPCRouter<Caller, AccessRule>
     let catalog: LexiconCatalog
-    /// Background work, in the order it is started.
-    let services: [RunningService] = []
+    let identity: IdentityModule
+    let repositories: RepositoriesModule
+    let blobs: BlobsModule
+    let firehose: FirehoseModule
+    let router: XRPCRouter<Caller, AccessRule>
 
     /// The schema steps of every room, in the order they are applied.
-    static let migrations: [Migration] = []
+    static let migrations: [Migration] =
+        IdentityModule.migrations + RepositoriesModule.migrations + BlobsModule.migrations
 
+    /// Builds the rooms on an open store, and makes the administrator whom the configuration names.
     init(
         _ configuration: Configuration, _ store: InstanceStore, _ metrics: MetricRegistry, _ local: LocalOperator,
-        _ surroundings: Surroundings
+        _ surroundings: Surroundings, spoolDirectory: String
     ) async throws {
-        var router = XRPCRouter<Caller, AccessRule>(anonymous: [.anyone]) { _, _ in .anonymous }
-        guard let did = configuration.name.did else { throw InstanceError.name(configuration.name) }
-        ServerRoutes(configuration: configuration, did: did, database: store.database, metrics: metrics)
-            .add(to: &router)
-        self.router = router
+        let (database, log, clock) = (store.database, store.log, surroundings.clock)
+        let (randomness, logger) = (surroundings.randomness, surroundings.logger)
         catalog = LexiconCatalog(documents: try LexiconDocument.list(json: Array(EmbeddedLexicons.json.utf8)))
+        let foundation = try await IdentityFoundation.open(
+            try configuration.identity(), database: database, vault: store.vault, lookup: NoLookup(), clock: clock,
+            randomness: randomness)
+        let service = RepositoriesModule.makeService(database: database, log: log, clock: clock)
+        identity = IdentityModule(
+            foundation, log: log, repositories: service, vault: store.vault, randomness: randomness)
+        repositories = RepositoriesModule(
+            RepositoriesModule.Foundation(
+                database: database, log: log, accounts: foundation.accounts, keys: foundation.keys,
+                directory: foundation.directory, catalog: catalog, clock: clock, randomness: randomness,
+                spoolDirectory: spoolDirectory, logger: logger),
+            service: service)
+        blobs = BlobsModule(
+            database: database, store: store.blobs, reader: repositories.reader, clock: clock,
+            limits: configuration.blobLimits, logger: logger)
+        firehose = FirehoseModule(log: log, clock: clock, limits: configuration.firehoseLimits, logger: logger)
+        let door = CallerDoor(
+            local: local, authenticator: foundation.authenticator,
+            operatorPassword: configuration.administrator == nil ? configuration.operatorPassword : nil)
+        let accounts = identity.accounts
+        router = Self.router(door, [identity.addRoutes, repositories.addRoutes, blobs.addRoutes, firehose.addRoutes]) {
+            ServerRoutes(
+                configuration: configuration, did: foundation.configuration.serviceDID, database: database,
+                metrics: metrics
+            ).add(to: &$0)
+            StartRoutes(place: configuration.place, accounts: foundation.accounts).add(to: &$0)
+            SetupRoutes(place: configuration.place, administrator: SetupDoor(accounts: accounts)).add(to: &$0)
+        }
+        try await accounts.ensureBootstrapAdministrator()
+    }
+
+    private typealias Router = XRPCRouter<Caller, AccessRule>
+
+    private static func router(
+        _ door: CallerDoor, _ rooms: [(inout Router) -> Void], _ server: (inout Router) -> Void
+    ) -> Router {
+        var router = Router(anonymous: [.anyone]) { rule, head in try await door.caller(for: rule, head) }
+        for room in rooms { room(&router) }
+        server(&router)
+        return router
+    }
+
+    /// Background work, in the order it is started.
+    func services(_ surroundings: Surroundings) -> [RunningService] {
+        [
+            RunningService("repositories", repositories.run), RunningService("blobs", blobs.run),
+            RunningService("firehose", firehose.run),
+        ]
     }
 }
 
-/// A loop of a room.
-struct RunningService: Sendable {
+/// A loop of a room, as the service group runs it: cancelled when the server is told to stop.
+struct RunningService: Service {
     /// For logs.
     let name: String
-    let service: any Service
+    private let body: @Sendable () async throws -> Void
+
+    init(_ name: String, _ body: @escaping @Sendable () async throws -> Void) {
+        self.name = name
+        self.body = body
+    }
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await body() }
+    }
 }

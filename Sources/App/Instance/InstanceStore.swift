@@ -86,7 +86,7 @@ struct InstanceStore: Sendable {
         limits.ageMax = configuration.firehose.ageMax
         limits.sizeBytesMax = Int64(configuration.firehose.sizeBytesMax)
         limits.sizeBytesHardMax = max(limits.sizeBytesHardMax, 2 * limits.sizeBytesMax)
-        limits.ringSizeBytesMax = configuration.firehose.memoryBytes
+        limits.ringSizeBytesMax = min(configuration.firehose.memoryBytes, configuration.firehose.sizeBytesMax)
         return limits
     }
 }

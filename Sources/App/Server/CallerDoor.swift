@@ -1,6 +1,38 @@
 import Base
 import Contracts
+import Identity
 import Web
+
+/// Finds out who calls: the operator at this machine by the ticket in the data directory, everybody else as Identity says.
+struct CallerDoor: Sendable {
+    let local: LocalOperator
+    let authenticator: Authenticator
+    private let configured: [UInt8]?
+
+    /// - Parameter operatorPassword: one that Identity doesn't know of, since no administrator is to be made.
+    init(local: LocalOperator, authenticator: Authenticator, operatorPassword: Secret?) {
+        self.local = local
+        self.authenticator = authenticator
+        configured = operatorPassword.map { LocalOperator.credential($0) }
+    }
+
+    func caller(for rule: AccessRule, _ head: RequestHead) async throws -> Caller {
+        guard rule.credential != .none, rule.credential != .refreshToken, let shown = head.header("authorization"),
+            shown.hasPrefix("Basic "), admitsOperator(rule)
+        else { return try await authenticator.caller(for: rule, head) }
+        if local.isCalling(head) { return .operator }
+        if let configured, LocalOperator.areEqual(Array(shown.utf8), configured) { return .operator }
+        return try await authenticator.caller(for: rule, head)
+    }
+
+    /// The operator has no account: routes that act for one are not theirs.
+    private func admitsOperator(_ rule: AccessRule) -> Bool {
+        switch rule.credential {
+        case .optional, .anyRole: true
+        case .none, .session, .privilegedSession, .fullSession, .refreshToken, .sessionOrService: false
+        }
+    }
+}
 
 /// The operator's commands on the same machine: HTTP Basic with the password of the ticket in the data directory.
 ///
@@ -9,7 +41,12 @@ struct LocalOperator: Sendable {
     private let credential: [UInt8]
 
     init(password: Secret) {
-        credential = Array("Basic \(Base64.encode(Array("admin:\(password.value)".utf8)))".utf8)
+        credential = Self.credential(password)
+    }
+
+    /// What an `Authorization` header holds for the password.
+    static func credential(_ password: Secret) -> [UInt8] {
+        Array("Basic \(Base64.encode(Array("admin:\(password.value)".utf8)))".utf8)
     }
 
     /// Whether the request carries the ticket and comes from this machine.

@@ -1,0 +1,47 @@
+import ATProtocol
+import Identity
+import Pages
+import Publishing
+
+extension Configuration {
+    /// The part of the Identity rooms.
+    func identity() throws -> IdentityConfiguration {
+        guard let origin = ServiceOrigin(name.url) else { throw InstanceError.name(name) }
+        guard let domains = HandleDomains(handleDomains) else { throw InstanceError.name(name) }
+        var identity = IdentityConfiguration(origin: origin, handleDomains: domains)
+        identity.invites = requiresInvite ? .required : .waived
+        identity.approval = requiresApproval ? .required : .waived
+        identity.bootstrap = administrator.map {
+            BootstrapAdministrator(handle: $0.handle, email: $0.email, password: $0.password.value)
+        }
+        identity.plcDirectory = directory
+        identity.setting = isDevelopment ? .development : .production
+        return identity
+    }
+
+    var blobLimits: BlobLimits {
+        var limits = BlobLimits()
+        limits.sizeBytesMax = Int64(blobSizeBytesMax)
+        return limits
+    }
+
+    var firehoseLimits: FirehoseLimits {
+        var limits = FirehoseLimits()
+        limits.subscriberCountMax = firehose.subscribersMax
+        return limits
+    }
+
+    /// What the pages say of the place.
+    var place: PlaceDescription {
+        var place = PlaceDescription(
+            title: presentation.title, address: name.url, authority: name.authority,
+            handleDomain: handleDomains.first ?? name.handleDomain, version: KithVersion.text)
+        place.summary = presentation.summary
+        place.contactEmail = presentation.contactEmail
+        place.privacyPolicy = presentation.privacyPolicy
+        place.termsOfService = presentation.termsOfService
+        if requiresInvite { place.joining.insert(.invite) }
+        if requiresApproval { place.joining.insert(.approval) }
+        return place
+    }
+}
