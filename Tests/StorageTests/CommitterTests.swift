@@ -6,8 +6,15 @@ import Testing
 @Suite struct CommitterTests {
     private static let insert = "INSERT INTO note (id, body) VALUES ($1, $2)"
 
+    /// Groups that end for no reason but the test's own, however slow the machine is.
+    private static var patient: SQLiteOptions {
+        var options = SQLiteOptions()
+        options.groupDurationMax = .seconds(60)
+        return options
+    }
+
     @Test func writesThatWaitShareOneGroup() async throws {
-        let store = try await TestStore()
+        let store = try await TestStore(options: Self.patient)
         let before = store.database.statistics()
         try await Gate.holding(store.database, queued: 100) { database in
             let results = await outcomes(
@@ -28,7 +35,7 @@ import Testing
 
     @Test(arguments: [true, false])
     func aBodyThatThrowsAfterItsChangesLosesOnlyThose(usesAppend: Bool) async throws {
-        let store = try await TestStore()
+        let store = try await TestStore(options: Self.patient)
         let results = try await Gate.holding(store.database, queued: 9) { database in
             await outcomes(
                 (1...9).map { id in
@@ -94,7 +101,7 @@ import Testing
     }
 
     @Test func actionsRunInOrderAfterTheCommitAndOnlyForWhatLanded() async throws {
-        let store = try await TestStore()
+        let store = try await TestStore(options: Self.patient)
         let ran = Ran()
         try await Gate.holding(store.database, queued: 20) { database in
             _ = await outcomes(

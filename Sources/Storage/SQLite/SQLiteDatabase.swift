@@ -24,7 +24,10 @@ package final class SQLiteDatabase: Database {
         self.options = options
         self.running = running
         self.checkpointer = checkpointer
-        committer = Committer(limits: .init(queueMax: options.writesWaitingMax, groupMax: options.groupMax))
+        committer = Committer(
+            limits: .init(
+                queueMax: options.writesWaitingMax, groupMax: options.groupMax,
+                groupDurationMax: options.groupDurationMax))
         readers = WorkerThreads(name: "kith-read", threadsMax: options.readersMax, queueMax: options.readsWaitingMax) {
             try file.withReader($0)
         }

@@ -14,6 +14,8 @@ package struct SQLiteOptions: Sendable {
     package var writesWaitingMax = 4096
     /// Writes that share one transaction and one flush to disk.
     package var groupMax = 256
+    /// After this time no further write of a group is started: the rest forms the next group.
+    package var groupDurationMax = Duration.milliseconds(25)
     /// How long to wait for another process that holds the database.
     package var busyTimeout = Duration.seconds(5)
     /// Changes are carried from the log into the file once the log holds so many bytes.
