@@ -5,8 +5,8 @@ import Synchronization
 /// Two generations stand in for an exact order of use: when the young one is half of the bound, it becomes the old one
 /// and the old one is dropped. What is asked for again moves to the young one.
 ///
-/// A reader that found nothing takes a ticket, reads the database, and hands the ticket in with the value: when anything
-/// was forgotten in between, the value may be out of date and is not kept.
+/// A reader that found nothing takes a ticket, reads the database, and hands the ticket in with the value: when
+/// anything was forgotten in between, the value may be out of date and is not kept.
 final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// The state of the cache before a reading of the database.
     struct Ticket: Sendable {

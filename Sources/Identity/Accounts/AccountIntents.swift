@@ -5,9 +5,10 @@ import Storage
 
 /// Making accounts whose identity is registered with somebody else's directory.
 ///
-/// No transaction spans two houses. So first a row says what is to be, with the handle, the address and the invite taken;
-/// then the identity is registered; then the account is made and the row goes. A crash at any point leaves a row, and
-/// `settleIntents` brings it to its end: the account is made if the directory has the identity, else nothing stays.
+/// No transaction spans two houses. So first a row says what is to be, with the handle, the address and the invite
+/// taken; then the identity is registered; then the account is made and the row goes. A crash at any point leaves a
+/// row, and `settleIntents` brings it to its end: the account is made if the directory has the identity, else nothing
+/// stays.
 extension AccountService {
     func registerElsewhere(
         _ prepared: Preparation, at external: ExternalDirectory,

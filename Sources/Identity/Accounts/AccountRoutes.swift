@@ -1,6 +1,6 @@
-package import Contracts
 import ATProtocol
 import Base
+package import Contracts
 package import Web
 
 /// `com.atproto.server` methods that make accounts and change their state.

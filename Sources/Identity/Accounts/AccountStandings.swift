@@ -35,7 +35,8 @@ package final class AccountStandings: Accounts {
     }
 
     private func standing(ofHandle handle: Handle) async throws -> AccountStanding? {
-        if let did = byHandle.value(for: handle), let standing = try await standing(of: did), standing.handle == handle {
+        if let did = byHandle.value(for: handle), let standing = try await standing(of: did), standing.handle == handle
+        {
             return standing
         }
         let tickets = (byHandle.ticket(), byDID.ticket())

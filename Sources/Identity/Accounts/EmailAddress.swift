@@ -1,8 +1,8 @@
 /// An e-mail address, in lower case: addresses that differ only in case are one.
 ///
 /// `local@domain`, at most 254 bytes: the local part of 1…64 printable ASCII characters without quotes, spaces and the
-/// specials of RFC 5322, no dot at its ends or twice in a row; the domain of two labels or more. Addresses outside that
-/// exist, but hardly anybody has one.
+/// specials of RFC 5322, no dot at its ends or twice in a row; the domain of two labels or more. Addresses outside
+/// that exist, but hardly anybody has one.
 package struct EmailAddress: Sendable, Hashable, CustomStringConvertible {
     package let string: String
 

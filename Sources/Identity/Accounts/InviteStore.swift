@@ -54,7 +54,8 @@ enum InviteStore {
     }
 
     /// Counts one more use; false when none was left.
-    static func use(_ code: String, by did: DID, now: Timestamp, in scope: any WriteScope) throws(StorageError) -> Bool {
+    static func use(_ code: String, by did: DID, now: Timestamp, in scope: any WriteScope) throws(StorageError) -> Bool
+    {
         let changed = try scope.execute(
             "UPDATE invite SET uses = uses + 1 WHERE code = $1 AND uses < uses_max", [.text(code)])
         guard changed == 1 else { return false }

@@ -52,7 +52,8 @@ struct PasswordHash: Sendable, Hashable {
         let parts = stored.split(separator: "$", omittingEmptySubsequences: false)
         guard parts.count == 7, parts[0].isEmpty, parts[1] == "scrypt",
             let rounds = Int(parts[2]), let blockSize = Int(parts[3]), let parallelism = Int(parts[4]),
-            let salt = Base64URL.decode(parts[5]), let digest = Base64URL.decode(parts[6]), (16...64).contains(digest.count)
+            let salt = Base64URL.decode(parts[5]), let digest = Base64URL.decode(parts[6]),
+            (16...64).contains(digest.count)
         else { return nil }
         cost = PasswordCost(rounds: rounds, blockSize: blockSize, parallelism: parallelism)
         guard cost.isBearable else { return nil }

@@ -9,6 +9,7 @@ import Synchronization
 final class PasswordHasher: Sendable {
     private struct State {
         var running = 0
+        var finished = 0
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -30,6 +31,9 @@ final class PasswordHasher: Sendable {
         standIn = try PasswordHash(
             of: Base64URL.encode(randomness.bytes(16)), cost: cost, salt: randomness.bytes(PasswordHash.saltBytes))
     }
+
+    /// How many hashes were computed.
+    var hashCount: Int { state.withLock { $0.finished } }
 
     /// The hash of a new password, as it is stored.
     /// - Throws: `.overloaded`.
@@ -83,6 +87,7 @@ final class PasswordHasher: Sendable {
     /// Hands the place on to whoever waits longest.
     private func leave() {
         let next: CheckedContinuation<Void, Never>? = state.withLock { state in
+            state.finished += 1
             guard !state.waiting.isEmpty else {
                 state.running -= 1
                 return nil

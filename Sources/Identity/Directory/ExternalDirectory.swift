@@ -57,7 +57,8 @@ package struct ExternalDirectory: Sendable {
         } catch .didNotFound {
             return nil
         }
-        guard let value = try? DataValue(json: body, limits: DIDDocument.limits), let operation = try? PLCOperation(value)
+        guard let value = try? DataValue(json: body, limits: DIDDocument.limits),
+            let operation = try? PLCOperation(value)
         else { throw .unreachable }
         return operation
     }

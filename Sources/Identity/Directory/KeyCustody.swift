@@ -67,7 +67,8 @@ package final class KeyCustody: SigningKeys {
     func signingKey(of did: DID) async throws -> PrivateKey {
         if let key = signers.value(for: did) { return key }
         let ticket = signers.ticket()
-        guard let sealed = try await database.read({ try KeyStore.key(owner: did.string, purpose: Self.signing, in: $0) })
+        guard
+            let sealed = try await database.read({ try KeyStore.key(owner: did.string, purpose: Self.signing, in: $0) })
         else { throw SigningKeyError.notInCustody }
         let key = try Self.opened(sealed, owner: did.string, purpose: Self.signing, vault)
         signers.keep(key, for: did, ticket: ticket)

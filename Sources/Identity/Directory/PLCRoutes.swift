@@ -43,7 +43,8 @@ package struct PLCRoutes: Sendable {
         }
         routes.post(
             "/plc/:did", access: .anyone,
-            limits: [.perAddress(Self.addressLimit)] + Self.identityLimits.map { limit in .per(limit) { $0.path["did"] } },
+            limits: [.perAddress(Self.addressLimit)]
+                + Self.identityLimits.map { limit in .per(limit) { $0.path["did"] } },
             body: .bytes(Self.bodyByteCountMax), failures: .message, handler: submit)
     }
 

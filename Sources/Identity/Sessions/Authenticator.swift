@@ -124,7 +124,8 @@ package struct Authenticator: Sendable {
         switch status {
         case .approved: return
         case .deactivated: if rule.standing == .active { throw .standing(status) }
-        case .suspended, .takendown, .pending, .rejected, .disabled: if rule.standing != .any { throw .standing(status) }
+        case .suspended, .takendown, .pending, .rejected, .disabled:
+            if rule.standing != .any { throw .standing(status) }
         }
     }
 

@@ -20,7 +20,8 @@ extension ServiceTokens {
         let lifetime = expiry.since(now)
         guard lifetime > .zero else { throw SessionError.badExpiration("expiration is in past") }
         guard lifetime <= Self.lifetimeMax else {
-            throw SessionError.badExpiration("cannot request a token with an expiration more than an hour in the future")
+            throw SessionError.badExpiration(
+                "cannot request a token with an expiration more than an hour in the future")
         }
         guard method != nil || lifetime <= Self.lifetimeDefault else {
             throw SessionError.badExpiration(

@@ -90,7 +90,8 @@ package struct ServiceTokens: Sendable {
                 throw SessionError.service(.badIssuer)
             }
             let name: PLCName = parsed.issuer.service == "atproto_labeler" ? "atproto_label" : .atproto
-            guard let key = document.verificationMethod(named: name)?.publicKey, key.algorithm == parsed.algorithm else {
+            guard let key = document.verificationMethod(named: name)?.publicKey, key.algorithm == parsed.algorithm
+            else {
                 continue
             }
             if key.isValid(malleableSignature: parsed.signature, for: parsed.signed) { return parsed.issuer }

@@ -5,9 +5,9 @@ import Contracts
 /// A session: all tokens that descend from one sign-in, and how far their rotation has come.
 ///
 /// Refresh tokens of a family are numbered: the first is 0, and each one's successor is the next number. Whoever shows
-/// number `generation` is up to date; the one before may be shown again for a while, since the answer with its successor
-/// may have been lost, or several tabs asked at once. Anything older was used by somebody who should not have it any
-/// more: one of two holders stole it, and nobody knows which.
+/// number `generation` is up to date; the one before may be shown again for a while, since the answer with its
+/// successor may have been lost, or several tabs asked at once. Anything older was used by somebody who should not
+/// have it any more: one of two holders stole it, and nobody knows which.
 struct SessionFamily: Sendable, Hashable {
     /// 16 random bytes.
     var id: [UInt8]

@@ -35,7 +35,8 @@ final class Home: Sendable {
         existing: Home? = nil, limiter: RateLimiter? = nil, failing: TestRepositories.Failure? = nil,
         configure: (inout IdentityConfiguration) -> Void = { _ in }
     ) async throws {
-        directory = existing?.directory ?? NSTemporaryDirectory() + "kith-identity-" + Hex.encode(SystemRandomness().bytes(8))
+        directory =
+            existing?.directory ?? NSTemporaryDirectory() + "kith-identity-" + Hex.encode(SystemRandomness().bytes(8))
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         clock = existing?.clock ?? ManualClock()
         world = existing?.world ?? World()

@@ -80,7 +80,8 @@ final class World: RemoteLookup {
 
     private static func directoryAnswer(_ path: String, _ logs: [String: [DataValue]]) -> RemoteReply {
         let parts = path.split(separator: "/", maxSplits: 1)
-        guard let text = parts.first.map({ String($0) }), let did = try? DID(parsing: text), let operations = logs[text],
+        guard let text = parts.first.map({ String($0) }), let did = try? DID(parsing: text),
+            let operations = logs[text],
             let log = try? PLCLog(verifyingLog: .array(operations), of: did)
         else { return RemoteReply(status: 404, body: []) }
         let value: DataValue? =

@@ -1,0 +1,202 @@
+import ATProtocol
+import Base
+import Contracts
+import Logging
+import Storage
+import Testing
+
+@testable import Identity
+
+/// The states of an account: who may change them, what ends, and what the network is told.
+struct AccountStateTests {
+    /// Who asks.
+    private enum Who: String, CaseIterable, Sendable {
+        case owner, stranger, moderator, administrator, `operator`
+    }
+
+    /// Who may bring about a change; empty when nobody may.
+    private static func allowed(_ from: AccountStatus, _ to: AccountStatus) -> Set<Who> {
+        let staff: Set<Who> = [.moderator, .administrator, .operator]
+        let administrators: Set<Who> = [.administrator, .operator]
+        switch (from, to) {
+        case (.pending, .approved), (.pending, .rejected), (.suspended, .approved): return staff
+        case (.approved, .deactivated), (.deactivated, .approved): return administrators.union([.owner])
+        case (.takendown, .approved), (.disabled, .approved), (.rejected, .approved): return administrators
+        case (.takendown, _): return []
+        case (_, .takendown), (_, .disabled): return administrators
+        case (_, .suspended): return staff
+        default: return []
+        }
+    }
+
+    private func authority(_ who: Who, _ did: DID) throws -> AccountService.Authority {
+        func caller(_ did: DID, _ roles: Set<ServerRole>) -> Caller {
+            .account(AccountCaller(did: did, status: .approved, roles: roles, scope: .full, sessionID: ""))
+        }
+        let other = try DID(parsing: "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb")
+        return switch who {
+        case .owner: AccountService.Authority(caller(did, [.user]))
+        case .stranger: AccountService.Authority(caller(other, [.user, .auditor, .partnerManager]))
+        case .moderator: AccountService.Authority(caller(other, [.moderator]))
+        case .administrator: AccountService.Authority(caller(other, [.admin]))
+        case .operator: .operator
+        }
+    }
+
+    @Test func everyChangeByEveryone() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        for from in AccountStatus.allCases {
+            for to in AccountStatus.allCases where to != from {
+                for who in Who.allCases {
+                    try await force(from, on: did, home)
+                    let isAllowed = Self.allowed(from, to).contains(who)
+                    let authority = try authority(who, did)
+                    let done = try? await home.accounts.setStatus(did, to: to, by: authority)
+                    #expect((done != nil) == isAllowed, "\(from) → \(to) by \(who.rawValue)")
+                    let now = try await home.foundation.accounts.standing(of: did)?.status
+                    #expect(now == (isAllowed ? to : from), "\(from) → \(to) by \(who.rawValue)")
+                }
+            }
+        }
+        await home.discard()
+    }
+
+    /// Puts the account into a state past all rules.
+    private func force(_ status: AccountStatus, on did: DID, _ home: Home) async throws {
+        let (name, standings) = (status.rawValue, home.foundation.accounts)
+        try await home.database.write { write in
+            guard let account = try AccountStore.account(did, in: write) else { return }
+            try write.execute("UPDATE account SET status = $2 WHERE did = $1", [.text(did.string), .text(name)])
+            standings.forget(account.standing, after: write)
+        }
+    }
+
+    @Test func administratorsCannotBePutAway() async throws {
+        let home = try await Home()
+        let admin = try await home.account("adele", maker: .operator(roles: [.admin])).account.did
+        for status in [AccountStatus.suspended, .takendown, .disabled] {
+            await #expect(throws: AccountError.administratorProtected) {
+                try await home.accounts.setStatus(admin, to: status, by: .operator)
+            }
+        }
+        await #expect(throws: AccountError.administratorProtected) {
+            try await home.accounts.delete(admin, by: .operator)
+        }
+        await #expect(throws: AccountError.administratorProtected) {
+            try await home.accounts.setRoles([.user], of: admin, by: .operator)
+        }
+        try await home.account("other", maker: .operator(roles: [.admin]))
+        try await home.accounts.setRoles([.user], of: admin, by: .operator)
+        try await home.accounts.setStatus(admin, to: .suspended, by: .operator)
+        await home.discard()
+    }
+
+    @Test func theNetworkHearsOfWhatItCanSee() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        var seen = try await home.events().count
+        for (status, expected) in [
+            (AccountStatus.deactivated, [LogEventKind.account]), (.suspended, [.account]), (.takendown, [.account]),
+            (.approved, [.account, .identity, .sync]), (.disabled, [.account]),
+            (.approved, [.account, .identity, .sync]), (.suspended, [.account]), (.suspended, []),
+        ] {
+            try await home.accounts.setStatus(did, to: status, by: .operator)
+            let events = try await home.events()
+            #expect(events.dropFirst(seen).map(\.kind) == expected, "\(status)")
+            if let event = events.dropFirst(seen).first {
+                let frame = try FirehoseFrame(bytes: event.frame)
+                guard case .event(_, .account(let account)) = frame else {
+                    Issue.record("\(frame)")
+                    continue
+                }
+                #expect(account.isActive == (status == .approved))
+                #expect(account.status?.name == status.hosting.wireName)
+            }
+            seen = events.count
+        }
+        // Disabled and deactivated look the same from outside: nothing new to tell.
+        try await home.accounts.setStatus(did, to: .approved, by: .operator)
+        try await home.accounts.setStatus(did, to: .deactivated, by: .operator)
+        seen = try await home.events().count
+        try await home.accounts.setStatus(did, to: .disabled, by: .operator)
+        #expect(try await home.events().count == seen)
+        await home.discard()
+    }
+
+    @Test func sessionsEndWhereTheStateCallsForIt() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        for (status, ends) in [
+            (AccountStatus.deactivated, false), (.suspended, true), (.takendown, true), (.disabled, true),
+        ] {
+            try await force(.approved, on: did, home)
+            let grant = try await home.sessions.signIn(.init(identifier: "alice", password: Home.password), origin: "")
+            try await home.accounts.setStatus(did, to: status, by: .operator)
+            try await force(.approved, on: did, home)
+            let answer = try await home.get("com.atproto.server.getSession", token: grant.accessToken)
+            #expect(answer.status == (ends ? 400 : 200), "\(status): \(answer.text)")
+        }
+        await home.discard()
+    }
+
+    @Test func leavingAndComingBack() async throws {
+        let home = try await Home()
+        let made = try await home.account("alice")
+        let token = try #require(made.grant).accessToken
+        let deactivate = "com.atproto.server.deactivateAccount"
+        #expect(try await home.post(deactivate, [:], token: token).status == 200)
+        #expect(try await home.post(deactivate, [:], token: token).status == 200)
+        #expect(try await home.get("com.atproto.server.getSession", token: token).json["status"] == "deactivated")
+        #expect(try await home.get("com.atproto.identity.resolveHandle", [("handle", "alice.test")]).status == 400)
+        let known = try await home.get("/.well-known/atproto-did", headers: [("host", "alice.test")])
+        #expect(known.status == 404)
+        #expect(try await home.post("com.atproto.server.activateAccount", token: token).status == 200)
+        #expect(try await home.get("com.atproto.identity.resolveHandle", [("handle", "alice.test")]).status == 200)
+        #expect(try await home.audit(.accountDeactivate).count == 1)
+        #expect(try await home.audit(.accountActivate).map(\.actor) == [.account(made.account.did)])
+        await home.discard()
+    }
+
+    @Test func deletionLeavesNothingButTheTombstoneOfTheLog() async throws {
+        let home = try await Home()
+        let made = try await home.account("alice")
+        let did = made.account.did
+        try await home.accounts.delete(did, by: .operator)
+        try await home.accounts.delete(did, by: .operator)
+        let events = try await home.events()
+        #expect(events.map(\.kind) == [.account, .account])
+        let frame = try FirehoseFrame(bytes: try #require(events.last).frame)
+        guard case .event(_, .account(let account)) = frame else { throw TestRepositories.Failure.onCreate }
+        #expect(!account.isActive && account.status == .deleted)
+        #expect(try await home.repositories.head(of: did) == nil)
+        await #expect(throws: SigningKeyError.notInCustody) { try await home.foundation.keys.signer(for: did) }
+        let tables = ["account", "session", "app_password", "directory_key"]
+        let counts = try await home.database.read { scope in
+            try tables.map { try scope.first("SELECT COUNT(*) FROM \($0)")?.integer(0) }
+        }
+        #expect(counts == [0, 0, 0, 2], "only the server's own keys are left")
+        try await home.account("alice")
+        await home.discard()
+    }
+
+    @Test func expiredAccountsAreDeletedByTheUpkeep() async throws {
+        let home = try await Home()
+        let made = try await home.account("alice")
+        let admin = try await home.account("adele", maker: .operator(roles: [.admin])).account
+        let inAnHour = home.clock.now().advanced(by: .seconds(3600))
+        for account in [made.account, admin] {
+            let caller = AccountCaller(
+                did: account.did, status: .approved, roles: account.roles, scope: .full, sessionID: "")
+            try await home.accounts.deactivate(caller, deleteAfter: inAnHour)
+        }
+        let upkeep = IdentityUpkeep(home.module, logger: .init(label: "test"))
+        try await upkeep.round()
+        #expect(try await home.accounts.list(AccountFilter(), limit: 10, offset: 0).total == 2)
+        home.clock.advance(by: .seconds(3601))
+        try await upkeep.round()
+        try await upkeep.round()
+        #expect(try await home.accounts.list(AccountFilter(), limit: 10, offset: 0).items.map(\.did) == [admin.did])
+        await home.discard()
+    }
+}
