@@ -1,12 +1,11 @@
 import Base
 package import Logging
-import ServiceLifecycle
 import Storage
 
 /// The background work of the wing: finishes what a crash interrupted and removes what has expired.
 ///
 /// Everything it does is a row that stays until it is done, so that a round may fail, or run twice, without harm.
-package struct IdentityUpkeep: Service {
+package struct IdentityUpkeep: Sendable {
     private let module: IdentityModule
     private let logger: Logger
     private let sleeper: any Clock<Duration>
@@ -23,17 +22,17 @@ package struct IdentityUpkeep: Service {
         self.sleeper = sleeper
     }
 
-    /// Works until the task is cancelled or the process is to stop.
+    /// Works until the task is cancelled.
     package func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do {
-                    try await round()
-                } catch {
-                    logger.error("upkeep of accounts failed", metadata: ["error": "\(error)"])
-                }
-                do { try await sleeper.sleep(for: Self.pause) } catch { return }
+        while !Task.isCancelled {
+            do {
+                try await round()
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.error("upkeep of accounts failed", metadata: ["error": "\(error)"])
             }
+            do { try await sleeper.sleep(for: Self.pause) } catch { return }
         }
     }
 

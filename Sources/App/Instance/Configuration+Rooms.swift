@@ -14,6 +14,7 @@ extension Configuration {
         identity.bootstrap = administrator.map {
             BootstrapAdministrator(handle: $0.handle, email: $0.email, password: $0.password.value)
         }
+        identity.operatorPassword = operatorPassword?.value
         identity.plcDirectory = directory
         identity.setting = isDevelopment ? .development : .production
         return identity

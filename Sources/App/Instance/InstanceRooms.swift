@@ -45,9 +45,7 @@ struct InstanceRooms: Sendable {
             database: database, store: store.blobs, reader: repositories.reader, clock: clock,
             limits: configuration.blobLimits, logger: logger)
         firehose = FirehoseModule(log: log, clock: clock, limits: configuration.firehoseLimits, logger: logger)
-        let door = CallerDoor(
-            local: local, authenticator: foundation.authenticator,
-            operatorPassword: configuration.administrator == nil ? configuration.operatorPassword : nil)
+        let door = CallerDoor(local: local, authenticator: foundation.authenticator)
         let accounts = identity.accounts
         router = Self.router(door, [identity.addRoutes, repositories.addRoutes, blobs.addRoutes, firehose.addRoutes]) {
             ServerRoutes(
@@ -74,6 +72,7 @@ struct InstanceRooms: Sendable {
     /// Background work, in the order it is started.
     func services(_ surroundings: Surroundings) -> [RunningService] {
         [
+            RunningService("accounts", IdentityUpkeep(identity, logger: surroundings.logger).run),
             RunningService("repositories", repositories.run), RunningService("blobs", blobs.run),
             RunningService("firehose", firehose.run),
         ]

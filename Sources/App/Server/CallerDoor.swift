@@ -7,21 +7,12 @@ import Web
 struct CallerDoor: Sendable {
     let local: LocalOperator
     let authenticator: Authenticator
-    private let configured: [UInt8]?
-
-    /// - Parameter operatorPassword: one that Identity doesn't know of, since no administrator is to be made.
-    init(local: LocalOperator, authenticator: Authenticator, operatorPassword: Secret?) {
-        self.local = local
-        self.authenticator = authenticator
-        configured = operatorPassword.map { LocalOperator.credential($0) }
-    }
 
     func caller(for rule: AccessRule, _ head: RequestHead) async throws -> Caller {
         guard rule.credential != .none, rule.credential != .refreshToken, let shown = head.header("authorization"),
             shown.hasPrefix("Basic "), admitsOperator(rule)
         else { return try await authenticator.caller(for: rule, head) }
         if local.isCalling(head) { return .operator }
-        if let configured, LocalOperator.areEqual(Array(shown.utf8), configured) { return .operator }
         return try await authenticator.caller(for: rule, head)
     }
 
