@@ -96,7 +96,7 @@ class Follower:
         self.events = []
         self.failure = None
         self._news = threading.Condition()
-        self._socket = subscribe(server, cursor)
+        self._socket = subscribe(server, cursor).__enter__()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 

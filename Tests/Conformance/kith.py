@@ -66,7 +66,7 @@ class Answer:
     def ok(self):
         if self.status != 200:
             raise Failure(str(self))
-        return self.json if self.content and self.headers.get("content-type", "").startswith("application/json") else {}
+        return self.json if self.content and "json" in self.headers.get("content-type", "") else {}
 
     def __str__(self):
         return f"{self.request} → {self.status} {self.content[:600]!r}"

@@ -260,7 +260,7 @@ def test_parameters(client, nsid, field, value):
         ("com.atproto.repo.getRecord", "repo"),
         ("com.atproto.repo.describeRepo", "repo"),
         ("com.atproto.sync.getRepo", "did"),
-        ("com.atproto.sync.getBlob", "did"),
+        ("com.atproto.sync.getBlob", "cid"),
         ("com.atproto.sync.getBlocks", "did"),
         ("com.atproto.sync.getLatestCommit", "did"),
         ("com.atproto.identity.resolveHandle", "handle"),
@@ -562,7 +562,7 @@ def test_tokens_that_open_nothing(server, client):
 def test_authorization_headers(server, client, value):
     for answer in (
         client.get("com.atproto.server.getSession", headers={"Authorization": value}),
-        client.get("com.atproto.admin.getSubjectStatus", headers={"Authorization": value}, did=client.did),
+        client.get("net.openfederation.account.list", headers={"Authorization": value}),
     ):
         refused(answer, 400, 401, 403)
 

@@ -129,8 +129,10 @@ def test_reads_while_writing_are_of_one_moment(server):
     threads = [threading.Thread(target=write, args=(client.again(),), daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    revs = [judge.check_repository(client.car(), client.did, key).rev for _ in range(20)]
-    stop.set()
+    try:
+        revs = [judge.check_repository(client.car(), client.did, key).rev for _ in range(20)]
+    finally:
+        stop.set()
     for thread in threads:
         thread.join()
     assert revs == sorted(revs)

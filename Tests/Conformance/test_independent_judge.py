@@ -4,6 +4,7 @@ import random
 
 import firehose
 import judge
+import keys
 import kith
 
 OPERATIONS = 1000
@@ -31,6 +32,8 @@ class Model:
 
     def path(self):
         collection = self.dice.choice(COLLECTIONS)
+        if collection == "app.bsky.feed.post":
+            return collection, keys.tid(self.dice.randrange(2**50))
         return collection, f"{self.dice.choice('abcde~_.-:')}{self.dice.randrange(10**6)}"
 
     def existing(self):
