@@ -210,8 +210,8 @@ def drain(plain, limit_s=60):
 def test_readers_that_do_not_read(make_server):
     """They are dropped as ConsumerTooSlow, the server's memory stays bounded, and nobody else waits for them.
 
-    Half of them never read again. The others do, each a little later than the one before, so that some of them come back
-    while the server still waits to say why it lets go.
+    Half of them never read again. The others do, each a little later than the one before, so that some of them come
+    back while the server still waits to say why it lets go.
     """
     server = make_server()
     client = server.account()
