@@ -60,7 +60,9 @@ let package = Package(
             dependencies: [
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, cryptoExtras, logging,
                 serviceLifecycle,
-            ], swiftSettings: strict),
+            ],
+            exclude: ["Accounts/README.md", "Sessions/README.md", "Directory/README.md", "Audit/README.md"],
+            swiftSettings: strict),
         .target(
             name: "Publishing",
             dependencies: [

@@ -6,6 +6,10 @@ package enum CommandExit {
         case is ConfigurationMistakes: 78
         case InstanceError.dataDirectory(.inUse): 75
         case InstanceError.dataDirectory(.unavailable): 73
+        case AdministrationError.unreachable: 69
+        case AdministrationError.refused(let status, _, _): status < 500 ? 65 : 70
+        case AdministrationError.file: 66
+        case AdministrationError.unsound: 1
         default: 1
         }
     }

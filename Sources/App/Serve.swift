@@ -11,8 +11,14 @@ package enum Serve {
             surroundings.logger.warning("an unknown variable is ignored", metadata: ["name": "\(name)"])
         }
         let instance = try await Instance.open(configuration, surroundings)
+        if let former = instance.directory.servedName, former != configuration.name.authority {
+            surroundings.logger.warning(
+                "the public name has changed: identities made before still name the former one",
+                metadata: ["former": "\(former)", "name": "\(configuration.name.authority)"])
+        }
+        instance.directory.remember(configuration.name)
         do {
-            try await instance.serve(until: .process)
+            try await instance.serve(until: .process) { _ in await instance.greet() }
         } catch {
             await instance.close()
             throw error

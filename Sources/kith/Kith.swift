@@ -7,5 +7,8 @@ struct Kith: AsyncParsableCommand {
         commandName: "kith",
         abstract: "A home for people and communities on the open social web.",
         version: KithVersion.number,
-        subcommands: [ServeCommand.self, VersionCommand.self])
+        subcommands: [
+            ServeCommand.self, AccountCommand.self, InviteCommand.self, RoutesCommand.self, ConfigurationCommand.self,
+            VersionCommand.self,
+        ])
 }

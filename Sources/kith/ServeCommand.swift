@@ -6,14 +6,14 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Run the server.",
         discussion: """
-            Everything has a default: the data goes to ./kith-data and the server listens on http://localhost:8080. At the
+            Everything has a default: the data goes to ./kith-data and the server listens on http://localhost:8080. At the \
             first start it prints a one-time link behind which you make yourself the administrator.
 
               kith serve
               kith serve --config /etc/kith.yaml
               KITH_HOSTNAME=kith.example.org kith serve --data /var/lib/kith
 
-            Each key of docs/configuration.md can also be set in the environment or in the file. SIGTERM or Ctrl-C stops the
+            Each key of docs/configuration.md can also be set in the environment or in the file. SIGTERM or Ctrl-C stops the \
             server once accepted requests are answered. Exit codes: 0 stopped, 78 mistakes in the configuration, 1 a failure.
             """)
 

@@ -80,7 +80,8 @@ def cast(server):
 
 
 def routes(server):
-    return json.loads(server.command("routes", "--json").stdout)
+    """The methods; plain paths are tried by AppTests."""
+    return [route for route in json.loads(server.command("routes", "--json").stdout) if "nsid" in route]
 
 
 def test_every_route_is_in_the_table(server):

@@ -69,6 +69,20 @@ struct ConfigurationReader {
         return key.entry.path
     }
 
+    /// What is written for a key, or its default, and where; never a secret.
+    func shown(_ entry: ConfigurationEntry) -> (text: String, origin: String) {
+        for layer in layers {
+            guard let written = layer.values[entry.path] else { continue }
+            let text =
+                switch written.text {
+                case .one(let one): one
+                case .several(let several): several.joined(separator: ", ")
+                }
+            return (entry.isSecret ? "<secret>" : text, written.origin)
+        }
+        return (entry.standard.replacing("`", with: ""), "default")
+    }
+
     mutating func complain<Value>(_ key: ConfigurationKey<Value>, _ text: String) {
         complain(origin(of: key), text)
     }

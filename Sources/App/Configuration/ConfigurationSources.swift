@@ -1,3 +1,4 @@
+import ATProtocol
 import Foundation
 
 /// Flags, environment and file of this process, as far as they could be read.
@@ -30,5 +31,28 @@ package struct ConfigurationSources: Sendable {
     /// The whole configuration.
     package func configuration() throws(ConfigurationMistakes) -> Configuration {
         try Configuration(layers: layers)
+    }
+
+    /// The whole configuration for a command over a data directory: where no name is given, the one holds under which the
+    /// directory was last served.
+    package func rememberedConfiguration() throws(ConfigurationMistakes) -> Configuration {
+        let configuration = try configuration()
+        guard let name = DataDirectory(configuration.data).servedName else { return configuration }
+        let memory = ConfigurationLayer(flags: ["hostname": name])
+        return try Configuration(layers: layers + [memory])
+    }
+
+    /// What holds, key by key. Secrets are not shown.
+    package func report() throws(ConfigurationMistakes) -> CommandOutput {
+        _ = try configuration()
+        let reader = ConfigurationReader(layers: layers)
+        var map = DataMap()
+        var rows: [[String]] = []
+        for entry in ConfigurationKeys.entries {
+            let (text, origin) = reader.shown(entry)
+            rows.append([entry.path, text, origin])
+            map[entry.path] = ["value": .string(text), "origin": .string(origin)]
+        }
+        return CommandOutput(.map(map), text: TextTable(["KEY", "VALUE", "FROM"], rows).text)
     }
 }

@@ -24,6 +24,7 @@ package enum DataDirectoryError: Error, Sendable, Hashable, CustomStringConverti
 ///     secrets/       0700: vault.key seals the keys in the database; operator speaks to the running server
 ///     tmp/           what a request needs for a while; emptied at start
 ///     kith.lock      locked while a process uses the folder
+///     served-as      the public name under which it was last served
 package struct DataDirectory: Sendable {
     package let path: String
 
@@ -35,6 +36,21 @@ package struct DataDirectory: Sendable {
     package var temporary: String { path + "/tmp" }
     var lockFile: String { path + "/kith.lock" }
     var operatorFile: String { path + "/secrets/operator" }
+
+    /// The public name under which the directory was last served, `host` or `host:port`.
+    var servedName: String? {
+        let data = FileManager.default.contents(atPath: nameFile)
+        return data.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n").first }.map { String($0) }
+    }
+
+    /// Remembers the public name, for commands that run without the server's configuration.
+    func remember(_ name: PublicName) {
+        guard servedName != name.authority else { return }
+        // Without it, a command takes the default name: worse, but no reason not to serve.
+        try? Data((name.authority + "\n").utf8).write(to: URL(fileURLWithPath: nameFile), options: .atomic)
+    }
+
+    private var nameFile: String { path + "/served-as" }
 
     /// Makes the folder and its parts where they are missing.
     package func prepare() throws(DataDirectoryError) {

@@ -3,6 +3,7 @@ import Contracts
 import Identity
 import Logging
 import ServiceLifecycle
+import Synchronization
 import UnixSignals
 import Web
 
@@ -11,23 +12,28 @@ extension Instance {
     package enum StopSignals: Sendable {
         /// SIGTERM and SIGINT, for the one instance of a process.
         case process
-        /// None: cancel the task, or call `stop` of `ServingInstance`.
+        /// None: `ServingInstance.stop` stops it. For an instance among others.
         case none
     }
 
     /// Serves until it is told to stop; then finishes what was accepted, within the configured time.
     ///
-    /// - Parameter onListening: called once with the port.
+    /// - Parameter onListening: called once, when the port is open.
     /// - Throws: when it can't listen, or when a part of it ends by itself.
     package func serve(
-        until signals: StopSignals, onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+        until signals: StopSignals,
+        onListening: @escaping @Sendable (ServingInstance) async -> Void = { _ in }
     ) async throws {
+        let handle = ServiceGroupHandle()
+        // What its library tells of every start is told below.
+        var logger = surroundings.logger
+        logger.logLevel = max(logger.logLevel, .notice)
         let server = HTTPServer(
             responder: try responder(), configuration: serverConfiguration, metrics: metrics,
-            clock: surroundings.clock, randomness: surroundings.randomness, logger: surroundings.logger
+            clock: surroundings.clock, randomness: surroundings.randomness, logger: logger
         ) { [self] port in
             await listening(on: port)
-            await onListening(port)
+            await onListening(ServingInstance(port: port, group: handle))
         }
         var services = rooms.services(surroundings).map {
             ServiceGroupConfiguration.ServiceConfiguration(service: $0, serviceName: $0.name)
@@ -37,7 +43,9 @@ extension Instance {
         if signals == .process { group.gracefulShutdownSignals = [.sigterm, .sigint] }
         group.maximumGracefulShutdownDuration = configuration.shutdownTimeout + .seconds(2)
         defer { OperatorTicket.remove(from: directory) }
-        try await ServiceGroup(configuration: group).run()
+        let running = ServiceGroup(configuration: group)
+        handle.set(running)
+        try await running.run()
     }
 
     private func responder() throws -> XRPCResponder<Caller, AccessRule> {
@@ -69,7 +77,7 @@ extension Instance {
         return limits
     }
 
-    /// The port is open: leaves the ticket for commands and tells whoever started the server.
+    /// The port is open: leaves the ticket for commands.
     private func listening(on port: Int) async {
         let logger = surroundings.logger
         do throws(DataDirectoryError) {
@@ -84,13 +92,17 @@ extension Instance {
                 "host": "\(configuration.host)", "port": "\(port)", "name": "\(configuration.name.authority)",
                 "version": "\(KithVersion.number)",
             ])
+    }
+
+    /// Tells whoever started the server where it is and, while there is no administrator, how to become one.
+    package func greet() async {
         surroundings.announce("Kith \(KithVersion.number) is at \(configuration.name.url)")
         do {
             guard let token = try await rooms.identity.accounts.setupToken() else { return }
             surroundings.announce(
                 "Make yourself the administrator: \(configuration.name.url)/setup?token=\(token)")
         } catch {
-            logger.error("no set-up link could be made", metadata: ["error": "\(error)"])
+            surroundings.logger.error("no set-up link could be made", metadata: ["error": "\(error)"])
         }
     }
 
@@ -102,4 +114,22 @@ extension Instance {
         default: host.contains(":") ? "http://[\(host)]:\(port)" : "http://\(host):\(port)"
         }
     }
+}
+
+/// An instance whose port is open.
+package struct ServingInstance: Sendable {
+    package let port: Int
+    fileprivate let group: ServiceGroupHandle
+
+    /// Has it finish what was accepted and end.
+    package func stop() async { await group.value?.triggerGracefulShutdown() }
+}
+
+/// The group that a service is part of, known to it once the group is made.
+private final class ServiceGroupHandle: Sendable {
+    private let group = Mutex<ServiceGroup?>(nil)
+
+    var value: ServiceGroup? { group.withLock { $0 } }
+
+    func set(_ value: ServiceGroup) { group.withLock { $0 = value } }
 }

@@ -46,12 +46,13 @@ struct InstanceRooms: Sendable {
             limits: configuration.blobLimits, logger: logger)
         firehose = FirehoseModule(log: log, clock: clock, limits: configuration.firehoseLimits, logger: logger)
         let door = CallerDoor(local: local, authenticator: foundation.authenticator)
-        let accounts = identity.accounts
+        let (accounts, repositories) = (identity.accounts, repositories)
         router = Self.router(door, [identity.addRoutes, repositories.addRoutes, blobs.addRoutes, firehose.addRoutes]) {
             ServerRoutes(
                 configuration: configuration, did: foundation.configuration.serviceDID, database: database,
                 metrics: metrics
             ).add(to: &$0)
+            AdministrationRoutes(accounts: accounts, repositories: repositories).add(to: &$0)
             StartRoutes(place: configuration.place, accounts: foundation.accounts).add(to: &$0)
             SetupRoutes(place: configuration.place, administrator: SetupDoor(accounts: accounts)).add(to: &$0)
         }

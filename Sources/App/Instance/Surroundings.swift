@@ -33,7 +33,10 @@ package struct Surroundings: Sendable {
 /// The process's standard output, line by line.
 package enum StandardOutput {
     /// Writes a line with its end at once, so that whoever reads a pipe sees it.
-    @Sendable package static func write(_ line: String) {
-        StandardError.write(line, to: 1)
+    @Sendable package static func write(_ line: String) { write(line, terminator: "\n") }
+
+    /// Writes a text with another end, or with none.
+    package static func write(_ text: String, terminator: String) {
+        StandardError.write(text + terminator, to: 1)
     }
 }

@@ -99,11 +99,11 @@ package enum StandardError {
     private static let lock = Mutex(())
 
     /// Writes a line with its end in one piece. What can't be written is lost: there is nobody to tell.
-    @Sendable package static func write(_ line: String) { write(line, to: 2) }
+    @Sendable package static func write(_ line: String) { write(line + "\n", to: 2) }
 
-    static func write(_ line: String, to descriptor: Int32) {
+    static func write(_ text: String, to descriptor: Int32) {
         lock.withLock { _ in
-            let bytes = Array((line + "\n").utf8)
+            let bytes = Array(text.utf8)
             var written = 0
             while written < bytes.count {
                 let count = bytes[written...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

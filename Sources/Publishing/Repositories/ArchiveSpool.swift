@@ -3,7 +3,7 @@ import Foundation
 import Synchronization
 
 /// An archive on its way in: blocks in a file, their places in memory (about 60 bytes a block).
-final class ArchiveSpool: BlockSource, Sendable {
+package final class ArchiveSpool: BlockSource, Sendable {
     private struct Place {
         var offset: UInt64
         var length: UInt32
