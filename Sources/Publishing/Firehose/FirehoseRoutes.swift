@@ -14,7 +14,7 @@ package struct FirehoseRoutes: Sendable {
         let firehose = firehose
         routes.subscription(
             "com.atproto.sync.subscribeRepos", access: .anyone,
-            admit: { _ in try firehose.admit() },
+            admit: { call in try firehose.admit(cursor: call.parameters["cursor"]?.integerValue) },
             handler: { call, socket in
                 try await firehose.serve(socket, cursor: call.parameters["cursor"]?.integerValue)
             })

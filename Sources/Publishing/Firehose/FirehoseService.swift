@@ -10,8 +10,6 @@ package struct FirehoseLimits: Sendable, Hashable {
     package var pageEventCountMax: Int = 500
     /// A subscriber that was up to date and is now this many events behind is ended with `ConsumerTooSlow`.
     package var lagEventCountMax: Int64 = 20_000
-    /// A subscriber whose socket takes nothing for this long is ended with `ConsumerTooSlow`.
-    package var stallTimeout: Duration = .seconds(20)
     /// Subscribers at once; more are refused with 503.
     package var subscriberCountMax: Int = 2_000
 
@@ -21,11 +19,17 @@ package struct FirehoseLimits: Sendable, Hashable {
 /// Why a subscription does not begin.
 package enum FirehoseRefusal: Error, Sendable, Hashable, WireConvertible {
     case tooManySubscribers
+    case invalidCursor
 
     package var wire: WireFailure {
-        WireFailure(
-            status: 503, error: "NotEnoughResources", message: "Too many subscribers. Please try again later.",
-            headers: [.init(name: "Retry-After", value: "30")])
+        switch self {
+        case .tooManySubscribers:
+            WireFailure(
+                status: 503, error: "NotEnoughResources", message: "Too many subscribers. Please try again later.",
+                headers: [.init(name: "Retry-After", value: "30")])
+        case .invalidCursor:
+            WireFailure(status: 400, error: "InvalidRequest", message: "cursor must be zero or more")
+        }
     }
 }
 
@@ -49,8 +53,9 @@ package final class FirehoseService: Sendable {
     /// Subscribers at this moment.
     package var subscriberCount: Int { subscribers.load(ordering: .relaxed) }
 
-    /// Refuses a subscriber too many, before the handshake.
-    package func admit() throws(FirehoseRefusal) {
+    /// Refuses a subscriber too many, and a cursor that can't be, before the handshake.
+    package func admit(cursor: Int64?) throws(FirehoseRefusal) {
+        if let cursor, cursor < 0 { throw .invalidCursor }
         guard subscriberCount < limits.subscriberCountMax else { throw .tooManySubscribers }
     }
 

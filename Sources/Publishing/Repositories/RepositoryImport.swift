@@ -93,7 +93,10 @@ package struct RepositoryImport: Sendable {
         counts.records = try verification.tree(
             root: root, nodes: { _ in counts.nodes += 1 },
             records: { path, _, bytes in
-                _ = try verifyRecord(bytes, path: path)
+                let record = try verifyRecord(bytes, path: path)
+                if let type = record["$type"], type.stringValue != path.collection.string {
+                    throw RepositoryError.invalidRecord(path: path.string, reason: "its $type is not its collection")
+                }
                 counts.collections.insert(path.collection.string)
             })
         let rev = TIDGenerator.first(now: clock.now())
