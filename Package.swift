@@ -96,7 +96,7 @@ let package = Package(
             name: "StorageTests", dependencies: ["Storage", "ATProtocol", "Base", logging], swiftSettings: strict),
         .testTarget(
             name: "WebTests",
-            dependencies: ["Web", "ATProtocol", "Base", nioCore, nioPosix, nioHTTP1, logging, serviceLifecycle],
+            dependencies: ["Web", "ATProtocol", "Base", "CZlib", nioCore, nioPosix, logging, serviceLifecycle],
             swiftSettings: strict),
         .testTarget(
             name: "IdentityTests",

@@ -67,6 +67,28 @@ struct ShutdownTests {
         }
     }
 
+    @Test func handlersThatNeverEndAreCancelled() async throws {
+        let (started, start) = AsyncStream<Void>.makeStream()
+        let (never, _) = AsyncStream<Void>.makeStream()
+        var options = TestServerOptions { routes in
+            routes.get("/never", access: .anyone) { _ in
+                start.yield()
+                for await _ in never {}
+                return .text("late")
+            }
+        }
+        options.limits.shutdownTimeout = .milliseconds(200)
+        try await TestServer.run(options) { server in
+            try await RawClient.withConnection(to: server.port) { client in
+                try await client.send(RawRequest("GET", "/never"))
+                for await _ in started { break }
+                await server.group.triggerGracefulShutdown()
+                let rest = try await client.readToEnd()
+                #expect(rest.isEmpty)
+            }
+        }
+    }
+
     @Test func webSocketsAreClosedWith1001() async throws {
         var options = TestServerOptions { routes in
             routes.subscription("test.kith.subscribe", access: .anyone) { _, socket in await socket.waitUntilClosed() }

@@ -228,7 +228,7 @@ struct WebSocketTests {
 
     @Test func deadPeersAreDropped() async throws {
         var options = Self.options { _, socket in await socket.waitUntilClosed() }
-        options.limits.webSocket.pingInterval = .milliseconds(100)
+        options.limits.webSocket.pingInterval = .milliseconds(500)
         let quick = options
         try await TestServer.run(quick) { server in
             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { peer in

@@ -148,19 +148,21 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
             return all?.count == 8 ? all : nil
         }
         guard gaps.count == 1 else { return nil }
-        guard let front = groupList(text[..<gap]), let back = groupList(text[(gap + 2)...]) else { return nil }
+        guard let front = groupList(text[..<gap], mayEndInQuad: false), let back = groupList(text[(gap + 2)...]) else {
+            return nil
+        }
         let missing = 8 - front.count - back.count
         guard missing >= 1 else { return nil }
         return front + [UInt16](repeating: 0, count: missing) + back
     }
 
     /// Groups between single colons; the last may be a dotted quad. An empty text has none.
-    private static func groupList(_ text: ArraySlice<UInt8>) -> [UInt16]? {
+    private static func groupList(_ text: ArraySlice<UInt8>, mayEndInQuad: Bool = true) -> [UInt16]? {
         guard !text.isEmpty else { return [] }
         var result: [UInt16] = []
         let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
-            if index == parts.count - 1, part.contains(UInt8(ascii: ".")) {
+            if mayEndInQuad, index == parts.count - 1, part.contains(UInt8(ascii: ".")) {
                 guard let quad = dottedQuad(part) else { return nil }
                 result += [UInt16(quad >> 16), UInt16(quad & 0xFFFF)]
                 continue

@@ -33,6 +33,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var bodyByteCount = 0
     private var isEnding = false
     private var tick: Scheduled<Void>?
+    private var isRemoved = false
     private let tickInterval: TimeAmount
 
     init(limits: ServerLimits) {
@@ -44,11 +45,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) { scheduleTick(context) }
 
-    func handlerRemoved(context: ChannelHandlerContext) { tick?.cancel() }
-
-    func channelInactive(context: ChannelHandlerContext) {
+    func handlerRemoved(context: ChannelHandlerContext) {
+        isRemoved = true
         tick?.cancel()
-        context.fireChannelInactive()
     }
 
     /// Told by `ByteWatch` of bytes on their way to the decoder.
@@ -173,9 +172,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func scheduleTick(_ context: ChannelHandlerContext) {
         tick = context.eventLoop.assumeIsolated().scheduleTask(in: tickInterval) {
-            guard context.channel.isActive else { return }
-            self.check(context, now: .now())
-            if context.channel.isActive { self.scheduleTick(context) }
+            if context.channel.isActive { self.check(context, now: .now()) }
+            // Not active may also mean: not yet.
+            if !self.isRemoved { self.scheduleTick(context) }
         }
     }
 

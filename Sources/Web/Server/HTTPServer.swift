@@ -72,16 +72,21 @@ package struct HTTPServer: Service {
                 availableConnectionsDelegate: .maximum(configuration.limits.connectionCountMax, logger: logger)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
             eventLoopGroup: group, logger: logger)
-        let isStopping = Atomic<Bool>(false)
         let connections = channel.connections
-        let deadline = TimeAmount(configuration.limits.shutdownTimeout)
-        try await withGracefulShutdownHandler {
-            try await server.run()
-        } onGracefulShutdown: {
-            isStopping.store(true, ordering: .relaxed)
-            group.next().scheduleTask(in: deadline) { connections.closeAll() }
+        let deadline = configuration.limits.shutdownTimeout
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await server.run() }
+            tasks.addTask {
+                try await gracefulShutdown()
+                try await Task.sleep(for: deadline)
+                connections.closeAll()
+            }
+            // Whichever comes first, the last answer or the deadline, ends the rest.
+            try await tasks.next()
+            tasks.cancelAll()
+            try? await tasks.waitForAll()
         }
-        guard isStopping.load(ordering: .relaxed) || Task.isCancelled else { throw ListenerDied() }
+        guard Task.isShuttingDownGracefully || Task.isCancelled else { throw ListenerDied() }
     }
 }
 

@@ -17,13 +17,18 @@ final class WebSocketHandler: ChannelInboundHandler {
     private var lastPing = NIODeadline.now()
     private var frameCount = 0
     private var tick: Scheduled<Void>?
+    private var isRemoved = false
 
     init(session: WebSocketSession) { self.session = session }
 
     func handlerAdded(context: ChannelHandlerContext) { scheduleTick(context) }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    func handlerRemoved(context: ChannelHandlerContext) {
+        isRemoved = true
         tick?.cancel()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
         session.ended(nil)
         context.fireChannelInactive()
     }
@@ -109,9 +114,8 @@ final class WebSocketHandler: ChannelInboundHandler {
         let shortest = min(session.limits.pingInterval, session.limits.stallTimeout, session.limits.closeTimeout)
         let interval = TimeAmount(max(.milliseconds(10), min(shortest / 4, .seconds(5))))
         tick = context.eventLoop.assumeIsolated().scheduleTask(in: interval) {
-            guard context.channel.isActive else { return }
-            self.check(context, now: .now())
-            if context.channel.isActive { self.scheduleTick(context) }
+            if context.channel.isActive { self.check(context, now: .now()) }
+            if !self.isRemoved { self.scheduleTick(context) }
         }
     }
 
