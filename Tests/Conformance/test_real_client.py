@@ -38,7 +38,7 @@ def sign_up(server):
 
 
 def sign_in(client, handle, password):
-    """Signs in. The profile that the package would look up is made by other servers, so the client is told who it is."""
+    """Signs in. The profile that the package would look up is made elsewhere, so the client is told who it is."""
     client.login(handle, password, fetch_bsky_profile=False)
     client.me = models.AppBskyActorDefs.ProfileViewDetailed(did=did(client), handle=handle)
 
