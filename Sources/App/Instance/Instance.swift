@@ -84,6 +84,7 @@ package final class Instance: Sendable {
 
     /// Closes what `open` opened. The instance is of no more use.
     package func close() async {
+        await rooms.outside.close()
         await store.close()
     }
 

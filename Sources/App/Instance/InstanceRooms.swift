@@ -15,6 +15,8 @@ struct InstanceRooms: Sendable {
     let repositories: RepositoriesModule
     let blobs: BlobsModule
     let firehose: FirehoseModule
+    let outside: OutsideWorld
+    private let crawl: CrawlRequests
     let router: XRPCRouter<Caller, AccessRule>
 
     /// The schema steps of every room, in the order they are applied.
@@ -29,8 +31,9 @@ struct InstanceRooms: Sendable {
         let (database, log, clock) = (store.database, store.log, surroundings.clock)
         let (randomness, logger) = (surroundings.randomness, surroundings.logger)
         catalog = LexiconCatalog(documents: try LexiconDocument.list(json: Array(EmbeddedLexicons.json.utf8)))
+        outside = try OutsideWorld(configuration)
         let foundation = try await IdentityFoundation.open(
-            try configuration.identity(), database: database, vault: store.vault, lookup: NoLookup(), clock: clock,
+            try configuration.identity(), database: database, vault: store.vault, lookup: outside, clock: clock,
             randomness: randomness)
         let service = RepositoriesModule.makeService(database: database, log: log, clock: clock)
         identity = IdentityModule(
@@ -44,6 +47,9 @@ struct InstanceRooms: Sendable {
         blobs = BlobsModule(
             database: database, store: store.blobs, reader: repositories.reader, clock: clock,
             limits: configuration.blobLimits, logger: logger)
+        crawl = CrawlRequests(
+            crawlers: configuration.crawlers, name: configuration.name, client: outside.client, log: log, logger: logger
+        )
         firehose = FirehoseModule(log: log, clock: clock, limits: configuration.firehoseLimits, logger: logger)
         let door = CallerDoor(local: local, authenticator: foundation.authenticator)
         let (accounts, repositories) = (identity.accounts, repositories)
@@ -72,11 +78,13 @@ struct InstanceRooms: Sendable {
 
     /// Background work, in the order it is started.
     func services(_ surroundings: Surroundings) -> [RunningService] {
-        [
+        var services = [
             RunningService("accounts", IdentityUpkeep(identity, logger: surroundings.logger).run),
             RunningService("repositories", repositories.run), RunningService("blobs", blobs.run),
             RunningService("firehose", firehose.run),
         ]
+        if !crawl.crawlers.isEmpty { services.append(RunningService("crawl requests", crawl.run)) }
+        return services
     }
 }
 

@@ -1,12 +1,85 @@
+import ATProtocol
+import Base
 import Identity
+import Logging
+import Storage
+import Web
 
-/// No world outside: until the guarded client is there.
-struct NoLookup: RemoteLookup {
-    struct Unreachable: Error {}
+/// The world outside, as an instance reaches it: the guarded client and the resolver.
+struct OutsideWorld: RemoteLookup {
+    let client: OutboundClient
+    private let resolver: DNSResolver
 
-    func get(_ url: String, sizeBytesMax: Int) async throws -> RemoteReply { throw Unreachable() }
+    init(_ configuration: Configuration) throws(DNSFailure) {
+        resolver = try DNSResolver()
+        let agent = "kith/\(KithVersion.number) (+\(configuration.name.url))"
+        client = OutboundClient(
+            policy: OutboundClient.Policy(isGuarded: configuration.isOutboundGuarded, userAgent: agent),
+            resolver: resolver)
+    }
 
-    func post(_ url: String, json: [UInt8]) async throws -> RemoteReply { throw Unreachable() }
+    func get(_ url: String, sizeBytesMax: Int) async throws -> RemoteReply {
+        let response = try await client.send(OutboundRequest("GET", url, byteCountMax: sizeBytesMax))
+        return RemoteReply(status: response.status, body: response.body)
+    }
 
-    func textRecords(of name: String) async throws -> [String] { throw Unreachable() }
+    func post(_ url: String, json: [UInt8]) async throws -> RemoteReply {
+        let response = try await client.send(
+            OutboundRequest(
+                "POST", url, headers: [("Content-Type", "application/json")], body: json, redirectCountMax: 0))
+        return RemoteReply(status: response.status, body: response.body)
+    }
+
+    func textRecords(of name: String) async throws -> [String] {
+        do throws(DNSFailure) {
+            return try await resolver.textRecords(of: name)
+        } catch .notFound {
+            return []
+        }
+    }
+
+    func close() async { await client.shutdown() }
+}
+
+/// Asks relays to crawl this server: at start, and when there is news, at most every 20 minutes.
+///
+/// - Spec: https://atproto.com/specs/sync (`com.atproto.sync.requestCrawl`)
+struct CrawlRequests: Sendable {
+    let crawlers: [ServiceOrigin]
+    let name: PublicName
+    let client: OutboundClient
+    let log: EventLog
+    let logger: Logger
+    var sleeper: any Clock<Duration> = ContinuousClock()
+
+    static let interval = Duration.seconds(20 * 60)
+
+    /// Runs until the task is cancelled or the log is closed.
+    func run() async throws {
+        while !Task.isCancelled {
+            let head = log.head
+            for crawler in crawlers { await ask(crawler) }
+            do {
+                try await sleeper.sleep(for: Self.interval)
+                _ = try await log.next(after: head, limitEvents: 1)
+            } catch {
+                return
+            }
+        }
+    }
+
+    private func ask(_ crawler: ServiceOrigin) async {
+        let body = DataValue.map(["hostname": .string(name.authority)]).json()
+        let request = OutboundRequest(
+            "POST", "\(crawler)/xrpc/com.atproto.sync.requestCrawl", headers: [("Content-Type", "application/json")],
+            body: body)
+        do throws(OutboundFailure) {
+            let response = try await client.send(request)
+            guard !(200..<300).contains(response.status) else { return }
+            logger.warning(
+                "a relay refused to crawl", metadata: ["relay": "\(crawler)", "status": "\(response.status)"])
+        } catch {
+            logger.warning("a relay can't be asked to crawl", metadata: ["relay": "\(crawler)", "error": "\(error)"])
+        }
+    }
 }

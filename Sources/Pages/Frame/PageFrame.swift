@@ -17,12 +17,15 @@ package struct PageFrame: Sendable {
 
     /// What the place is called.
     package var title: String
+    /// Its host, and port where it has one of its own.
+    package var authority: String
     /// Which program it runs.
     package var version: String
     package var links: [Link]
 
-    package init(title: String, version: String, links: [Link] = []) {
+    package init(title: String, authority: String, version: String, links: [Link] = []) {
         self.title = title
+        self.authority = authority
         self.version = version
         self.links = links
     }
@@ -52,7 +55,7 @@ package struct PageFrame: Sendable {
             </head>
             <body>
             <div class="wrap">
-            <header class="top">\(Self.mark)<span><b>\(title)</b></span></header>
+            <header class="top">\(Self.mark)<a href="/">\(name == nil ? authority : title)</a></header>
             <main>
             \(content)
             </main>

@@ -12,7 +12,7 @@ enum Style {
         .wrap{max-width:44rem;margin:0 auto;padding:1.5rem 1.25rem 3rem}
         .top{display:flex;align-items:center;gap:.6rem;padding:.25rem 0 2.25rem;color:var(--soft);font-size:.9375rem}
         .top svg{width:1.75rem;height:1.75rem;color:var(--leaf)}
-        .top b{color:var(--ink);font-weight:650;letter-spacing:.01em}
+        .top a{color:var(--ink);font-weight:650;letter-spacing:.01em;text-decoration:none}
         h1,h2{font-family:ui-serif,"Iowan Old Style","Palatino Linotype",Georgia,serif;line-height:1.15;\
         font-weight:600;text-wrap:balance}
         h1{font-size:clamp(2rem,1.4rem + 3vw,2.875rem);margin:0 0 .75rem;letter-spacing:-.015em}

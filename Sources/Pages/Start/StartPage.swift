@@ -49,7 +49,7 @@ package struct PlaceDescription: Sendable {
         if let termsOfService { links.append(.init(text: "Terms", address: termsOfService)) }
         if let privacyPolicy { links.append(.init(text: "Privacy", address: privacyPolicy)) }
         if let contactEmail { links.append(.init(text: "Contact", address: "mailto:" + contactEmail)) }
-        return PageFrame(title: title, version: version, links: links)
+        return PageFrame(title: title, authority: authority, version: version, links: links)
     }
 }
 

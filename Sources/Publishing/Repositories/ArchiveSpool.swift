@@ -1,4 +1,4 @@
-import ATProtocol
+package import ATProtocol
 import Foundation
 import Synchronization
 
@@ -24,7 +24,7 @@ package final class ArchiveSpool: BlockSource, Sendable {
     private let state: Mutex<State>
 
     /// - Throws: when the file cannot be made.
-    init(directory: String) throws {
+    package init(directory: String) throws {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         var template = Array((directory + "/import-XXXXXX").utf8CString)
         let descriptor = mkstemp(&template)
@@ -34,7 +34,7 @@ package final class ArchiveSpool: BlockSource, Sendable {
     }
 
     /// Takes the next piece of the archive.
-    func append(_ piece: [UInt8]) throws {
+    package func append(_ piece: [UInt8]) throws {
         try state.withLock { state in
             state.reader.append(piece)
             while let block = try state.reader.next() {
@@ -56,7 +56,7 @@ package final class ArchiveSpool: BlockSource, Sendable {
     /// Ends the archive; returns its one root.
     ///
     /// - Throws: `.invalidArchive` when it is cut short or has not exactly one root.
-    func finish() throws -> CID {
+    package func finish() throws -> CID {
         try state.withLock { state in
             try state.reader.finish()
             try Self.flush(&state)
@@ -67,7 +67,7 @@ package final class ArchiveSpool: BlockSource, Sendable {
         }
     }
 
-    func block(_ cid: CID) throws(RepositoryError) -> [UInt8]? {
+    package func block(_ cid: CID) throws(RepositoryError) -> [UInt8]? {
         let (place, descriptor) = state.withLock { ($0.places[cid], $0.file.fileDescriptor) }
         guard let place else { return nil }
         let count = Int(place.length)
@@ -89,7 +89,7 @@ package final class ArchiveSpool: BlockSource, Sendable {
     }
 
     /// Removes the file.
-    func remove() {
+    package func remove() {
         unlink(path)
     }
 }
