@@ -233,6 +233,8 @@ final class WebSocketSession: WebSocketOutlet {
         let waiting = state.withLock { state in
             guard state.phase != .closed, !state.isCloseQueued else { return State() }
             state.isCloseQueued = true
+            // The time to close counts from here: a peer that had stalled gets it in full, to learn why it is ended.
+            state.lastProgress = .now()
             if let last { enqueue(last.buffer, &state) }
             enqueue(WebSocketFrames.close(code: code, reason: reason), &state)
             return Self.end(&state, phase: .closing)
