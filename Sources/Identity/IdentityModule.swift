@@ -67,6 +67,7 @@ package struct IdentityModule: Sendable {
     /// Adds every route of the wing.
     package func addRoutes(to routes: inout XRPCRouter<Caller, AccessRule>) {
         AccountRoutes(accounts: accounts, services: foundation.services).add(to: &routes)
+        AdministrationRoutes(accounts: accounts).add(to: &routes)
         FederationAccountRoutes(accounts: accounts).add(to: &routes)
         SessionRoutes(
             sessions: foundation.sessions, services: foundation.services, directory: foundation.directory

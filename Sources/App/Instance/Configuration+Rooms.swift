@@ -16,6 +16,8 @@ extension Configuration {
         }
         identity.operatorPassword = operatorPassword?.value
         identity.plcDirectory = directory
+        // Identities of the open network have no business on a machine for development, and its people none there.
+        if isDevelopment { identity.publicPLCDirectory = nil }
         identity.setting = isDevelopment ? .development : .production
         return identity
     }

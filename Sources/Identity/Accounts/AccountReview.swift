@@ -31,7 +31,7 @@ extension AccountService {
     /// pending → approved, rejected           staff
     /// approved ⇄ deactivated                 its owner, administrators
     /// any but takendown → suspended          staff; suspended → approved: staff
-    /// any → takendown; takendown → approved  administrators
+    /// any → takendown; takendown → approved, suspended  administrators
     /// any → disabled; disabled, rejected → approved  administrators
     /// ```
     /// An administrator's account cannot be suspended, taken down, disabled or rejected. A state an account is in
@@ -89,6 +89,45 @@ extension AccountService {
                 found = account
             }
             return found
+        }
+    }
+
+    // MARK: The staff's own
+
+    /// What staff ask for, as `com.atproto.admin.updateSubjectStatus` says it. Nil leaves a part as it is.
+    package struct Restriction: Sendable, Hashable {
+        /// Put on or taken off.
+        package enum Change: Sendable, Hashable {
+            case applied
+            case lifted
+        }
+
+        package var takedown: Change?
+        /// The protocol calls it deactivated; since the account's owner cannot lift it, it is a suspension.
+        package var suspension: Change?
+
+        package init() {}
+    }
+
+    /// Puts restrictions on an account or lifts them; a takedown counts for more than a suspension.
+    ///
+    /// - Throws: as `setStatus`.
+    package func restrict(
+        _ did: DID, _ restriction: Restriction, by authority: Authority
+    ) async throws -> AccountDetails {
+        let now = clock.now()
+        return try await database.write { [self] write in
+            guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
+            let status: AccountStatus =
+                switch (account.status, restriction.takedown, restriction.suspension) {
+                case (_, .applied?, _): .takendown
+                case (.takendown, .lifted?, let suspension): suspension == .applied ? .suspended : .approved
+                case (.takendown, nil, _): .takendown
+                case (_, _, .applied?): .suspended
+                case (.suspended, _, .lifted?), (.deactivated, _, .lifted?): .approved
+                case (let present, _, _): present
+                }
+            return try change(account, to: status, by: authority, deleteAfter: nil, now: now, in: write)
         }
     }
 
@@ -156,7 +195,8 @@ extension AccountService {
     /// Nil when nobody can bring it about.
     private static func power(from: AccountStatus, to: AccountStatus) -> Power? {
         switch (from, to) {
-        case (.takendown, .approved), (.disabled, .approved), (.rejected, .approved): .administrator
+        case (.takendown, .approved), (.takendown, .suspended), (.disabled, .approved), (.rejected, .approved):
+            .administrator
         case (.takendown, _): nil
         case (_, .takendown), (_, .disabled): .administrator
         case (.pending, .approved), (.pending, .rejected), (.suspended, .approved), (_, .suspended): .staff

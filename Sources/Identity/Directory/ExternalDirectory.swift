@@ -18,15 +18,13 @@ package struct ExternalDirectory: Sendable {
     ///
     /// - Throws: `.refused` when the directory said no; `.unreachable` when nobody knows what it did.
     func submit(_ operation: PLCOperation, for did: DID) async throws(DirectoryError) {
-        let reply: RemoteReply
-        do {
-            reply = try await lookup.post("\(origin)/\(did.string)", json: operation.value.json())
-        } catch {
+        let reply = try? await lookup.post("\(origin)/\(did.string)", json: operation.value.json())
+        if let reply, reply.isSuccess { return }
+        // The answer may have been lost, or be that to a repetition.
+        if let last = try? await lastOperation(of: did), last.cid == operation.cid { return }
+        guard let reply, (400..<500).contains(reply.status), reply.status != 408, reply.status != 429 else {
             throw .unreachable
         }
-        if reply.isSuccess { return }
-        if let last = try? await lastOperation(of: did), last.cid == operation.cid { return }
-        guard (400..<500).contains(reply.status), reply.status != 408, reply.status != 429 else { throw .unreachable }
         throw .refused(reason: Self.message(reply))
     }
 

@@ -21,7 +21,8 @@ struct AccountStateTests {
         switch (from, to) {
         case (.pending, .approved), (.pending, .rejected), (.suspended, .approved): return staff
         case (.approved, .deactivated), (.deactivated, .approved): return administrators.union([.owner])
-        case (.takendown, .approved), (.disabled, .approved), (.rejected, .approved): return administrators
+        case (.takendown, .approved), (.takendown, .suspended): return administrators
+        case (.disabled, .approved), (.rejected, .approved): return administrators
         case (.takendown, _): return []
         case (_, .takendown), (_, .disabled): return administrators
         case (_, .suspended): return staff
