@@ -22,11 +22,13 @@ package struct LineLogHandler: LogHandler {
         logLevel = level
     }
 
+    /// The metadata every line of this logger carries (`LogHandler`).
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
+    /// Writes one line (`LogHandler`).
     package func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
         let time = Self.text(of: clock.now())

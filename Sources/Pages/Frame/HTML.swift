@@ -20,6 +20,7 @@ package struct HTML: Sendable, Hashable, ExpressibleByStringInterpolation {
             markup.reserveCapacity(literalCapacity + 32 * interpolationCount)
         }
 
+        /// Adds markup as it is: only source code can write a literal.
         package mutating func appendLiteral(_ literal: String) {
             markup += literal
         }
