@@ -6,9 +6,11 @@ struct DocumentationTests {
         /^\s*(?:@\S+\s+|nonisolated\s+|static\s+|final\s+|indirect\s+|mutating\s+|consuming\s+|override\s+|convenience\s+)*package\s+(?!import\b)(?:static\s+|final\s+|indirect\s+|mutating\s+|nonmutating\s+|consuming\s+|borrowing\s+|nonisolated\s+|lazy\s+|weak\s+|convenience\s+|override\s+|isolated\s+|(?:internal|private|fileprivate)\(set\)\s+)*(struct|class|enum|actor|protocol|typealias|func|var|let|init|subscript|extension)\b\s*([A-Za-z0-9_]*|[^\s(A-Za-z0-9_]+)/
     /// Members whose meaning their protocol, or the custom of the house (`…Routes.add(to:)`), gives: nothing is left to say.
     private static let given: Set<String> = [
-        "add", "addRoutes", "description", "debugDescription", "hashValue", "hash", "encode", "wire", "body", "id",
+        "add", "addRoutes", "appendInterpolation", "appendLiteral", "description", "debugDescription", "hashValue",
+        "hash", "encode", "wire", "body", "id",
         "rawValue", "next",
         "makeIterator", "makeAsyncIterator", "run", "Element", "Failure", "startIndex", "endIndex", "index", "count",
+        "log",
     ]
 
     @Test func packageDeclarationsAreDocumented() {
@@ -57,10 +59,10 @@ struct DocumentationTests {
         return found
     }
 
-    /// Fields and initialisers of a documented type, operators, and members that a protocol asks for.
+    /// Fields, initialisers and subscripts of a documented type, operators, and members that a protocol asks for.
     private static func explainsItself(_ kind: String, _ name: String) -> Bool {
         switch kind {
-        case "init", "extension", "let", "var": true
+        case "init", "subscript", "extension", "let", "var": true
         case "typealias": given.contains(name)
         case "func": given.contains(name) || !(name.first?.isLetter ?? false)
         default: false
