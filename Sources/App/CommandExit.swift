@@ -1,3 +1,5 @@
+import ATProtocol
+
 /// Exit codes, those of `sysexits.h` where one fits.
 package enum CommandExit {
     /// The exit code for a failure.
@@ -10,6 +12,7 @@ package enum CommandExit {
         case AdministrationError.refused(let status, _, _): status < 500 ? 65 : 70
         case AdministrationError.file: 66
         case AdministrationError.unsound: 1
+        case is RepositoryError: 65
         default: 1
         }
     }

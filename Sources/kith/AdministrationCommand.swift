@@ -9,7 +9,7 @@ protocol AdministrationCommand: AsyncParsableCommand {
 
 extension AdministrationCommand {
     func run() async throws {
-        try await Outcome.run {
+        try await Outcome.run { _ in
             let configuration = try common.settings.sources().rememberedConfiguration()
             let output = try await AdministrationSession.run(configuration) { client in
                 try await perform(Administration(client))

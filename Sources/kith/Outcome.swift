@@ -4,9 +4,13 @@ import ArgumentParser
 /// How a command ends.
 enum Outcome {
     /// Runs `body`; what it throws is told on standard error, in one line where that is possible, and becomes the exit code.
-    static func run(_ body: () async throws -> Void) async throws {
+    ///
+    /// - Parameter body: with a progress bar, which is cleared before anything is told.
+    static func run(_ body: (ProgressBar) async throws -> Void) async throws {
+        let bar = ProgressBar()
         do {
-            try await body()
+            defer { bar.clear() }
+            try await body(bar)
         } catch let code as ExitCode {
             throw code
         } catch let error as ValidationError {

@@ -49,7 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["log.level"] = logLevel
         flags["log.format"] = logFormat
         if development { flags["development"] = "true" }
-        try await Outcome.run {
+        try await Outcome.run { _ in
             let sources = try settings.sources(flags: flags)
             try await Serve.run(try sources.configuration(), unknownVariables: sources.unknownVariables)
         }
