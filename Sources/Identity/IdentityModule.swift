@@ -73,6 +73,6 @@ package struct IdentityModule: Sendable {
             sessions: foundation.sessions, services: foundation.services, directory: foundation.directory
         ).add(to: &routes)
         DirectoryRoutes(directory: foundation.directory, accounts: accounts).add(to: &routes)
-        PLCRoutes(directory: foundation.directory.embedded, service: foundation.directory).add(to: &routes)
+        PLCRoutes(directory: foundation.directory.embedded, accounts: accounts).add(to: &routes)
     }
 }

@@ -133,10 +133,17 @@ extension AccountService {
 
     // MARK: The owner's own
 
+    /// How long a deactivated account stays at least: deleting at once takes more proof than a session.
+    static let deletionDelayMin = Duration.seconds(3 * 86_400)
+
     /// Hides one's account.
+    ///
+    /// - Parameter deleteAfter: when it is to be deleted unless it comes back; moved to three days from now at least.
     package func deactivate(_ caller: AccountCaller, deleteAfter: Timestamp?) async throws {
+        let earliest = clock.now().advanced(by: Self.deletionDelayMin)
         try await setStatus(
-            caller.did, to: .deactivated, by: Authority(.account(caller)), deleteAfter: deleteAfter)
+            caller.did, to: .deactivated, by: Authority(.account(caller)),
+            deleteAfter: deleteAfter.map { max($0, earliest) })
     }
 
     /// Makes one's deactivated account active again, once its identity names this server.

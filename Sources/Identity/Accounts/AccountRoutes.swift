@@ -27,6 +27,9 @@ package struct AccountRoutes: Sendable {
     }
 
     @Sendable private func createAccount(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+        guard call.input["plcOp"] == nil else {
+            throw AccountError.invalidInput("plcOp is not supported: send the operation to the directory itself")
+        }
         var new = AccountService.NewAccount(
             handle: call.input["handle"]?.stringValue ?? "", email: call.input["email"]?.stringValue,
             password: call.input["password"]?.stringValue)

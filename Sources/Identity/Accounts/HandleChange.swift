@@ -41,6 +41,19 @@ extension AccountService {
         }
     }
 
+    /// Takes an operation that somebody sent to the embedded directory. When the identity's account lives here the
+    /// network is told in the same transaction, since the operation is not the server's own.
+    ///
+    /// - Throws: `PLCError`; storage errors.
+    package func receive(_ operation: PLCOperation, for did: DID) async throws {
+        let now = clock.now()
+        try await database.write { [self] write in
+            try directory.register(operation, for: did, in: write)
+            guard let account = try AccountStore.account(did, in: write), account.isAnnounced else { return }
+            _ = try log.append(AccountEvents.identity(did, handle: account.handle, now: now), in: write)
+        }
+    }
+
     private static func checkFree(_ handle: Handle, for did: DID, in scope: any ReadScope) throws {
         let holder = try AccountStore.account(handle, in: scope)
         if holder?.did == did { return }

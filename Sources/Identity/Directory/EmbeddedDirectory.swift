@@ -25,19 +25,10 @@ package struct EmbeddedDirectory: Sendable {
         try await database.read { try PLCStore.log(of: did, in: $0) }
     }
 
-    /// Takes an operation.
-    ///
-    /// - Returns: the log with it.
-    /// - Throws: `PLCError`, storage errors; nothing was changed then.
-    @discardableResult
-    package func submit(_ operation: PLCOperation, for did: DID) async throws -> PLCLog {
-        let now = clock.now()
-        return try await database.write { scope in try Self.submit(operation, for: did, now: now, in: scope) }
-    }
-
     /// Takes an operation in the caller's transaction.
     ///
-    /// - Throws: as `submit(_:for:)`.
+    /// - Returns: the log with it.
+    /// - Throws: `PLCError`; storage errors. Nothing was changed then.
     @discardableResult
     static func submit(
         _ operation: PLCOperation, for did: DID, now: Timestamp, in scope: any WriteScope

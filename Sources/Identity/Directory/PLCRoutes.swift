@@ -8,7 +8,7 @@ package import Web
 /// - Spec: https://web.plc.directory/api/redoc
 package struct PLCRoutes: Sendable {
     let directory: EmbeddedDirectory
-    let service: DirectoryService
+    let accounts: AccountService
 
     /// Operations of one identity in an hour, a day and a week.
     private static let identityLimits = [
@@ -51,8 +51,7 @@ package struct PLCRoutes: Sendable {
     @Sendable private func submit(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let did = try did(call)
         let operation = try PLCOperation(try await call.jsonBody())
-        try await directory.submit(operation, for: did)
-        service.forget(did)
+        try await accounts.receive(operation, for: did)
         return .empty()
     }
 

@@ -181,6 +181,26 @@ struct AccountStateTests {
         await home.discard()
     }
 
+    @Test func nobodyIsShownAnOldState() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        let accounts = home.foundation.accounts
+        for turn in 0..<150 {
+            let status: AccountStatus = turn % 2 == 0 ? .suspended : .approved
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 {
+                    group.addTask { for _ in 0..<5 { _ = try await accounts.standing(of: did) } }
+                }
+                try await home.accounts.setStatus(did, to: status, by: .operator)
+                let seen = try await accounts.standing(of: did)?.status
+                #expect(seen == status, "turn \(turn)")
+                try await group.waitForAll()
+            }
+            #expect(try await accounts.standing(of: did)?.status == status, "turn \(turn), after all")
+        }
+        await home.discard()
+    }
+
     @Test func expiredAccountsAreDeletedByTheUpkeep() async throws {
         let home = try await Home()
         let made = try await home.account("alice")
@@ -195,6 +215,9 @@ struct AccountStateTests {
         try await upkeep.round()
         #expect(try await home.accounts.list(AccountFilter(), limit: 10, offset: 0).total == 2)
         home.clock.advance(by: .seconds(3601))
+        try await upkeep.round()
+        #expect(try await home.accounts.list(AccountFilter(), limit: 10, offset: 0).total == 2, "not so fast")
+        home.clock.advance(by: AccountService.deletionDelayMin)
         try await upkeep.round()
         try await upkeep.round()
         #expect(try await home.accounts.list(AccountFilter(), limit: 10, offset: 0).items.map(\.did) == [admin.did])

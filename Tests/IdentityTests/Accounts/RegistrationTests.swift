@@ -51,6 +51,7 @@ struct RegistrationTests {
             (["handle": "bobby.test", "email": "nobody"], "InvalidRequest"),
             (["handle": "bobby.test", "email": "ALICE@mail.test"], "InvalidRequest"),
             (["handle": "bobby.test", "recoveryKey": "did:key:zzz"], "InvalidRequest"),
+            (["handle": "bobby.test", "plcOp": "x"], "InvalidRequest"),
             (["handle": "bobby.test", "did": "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"], "AuthMissing"),
         ] as [([String: String], String)] {
             var body: DataMap = ["email": "bobby@mail.test", "password": .string(Home.password)]

@@ -100,6 +100,8 @@ struct HandleChangeTests {
         let operation = try PLCChange.update(state, prev: log.head?.operation.cid)
             .signed(by: home.foundation.keys.rotationKey)
         _ = try await home.post("/plc/\(made.account.did.string)", operation.value)
+        #expect(try await home.events().last?.kind == .identity, "the network hears of what others change, too")
+        #expect(try await home.events().count == 5)
         let answer = try await home.post(Self.update, ["handle": "alicia.test"], token: token)
         #expect(answer.status == 400, "\(answer.text)")
         #expect(try await home.accounts.account("alice").did == made.account.did, "nothing changed")
