@@ -173,19 +173,16 @@ struct ConnectionTests {
 
     @Test func slowBodies() async throws {
         try await TestServer.run(Self.impatient) { server in
-            for method in ["/count", "/xrpc/none.of.these"] {
-                try await RawClient.withConnection(to: server.port) { client in
-                    try await client.send(RawRequest("POST", method, headers: [("content-length", "1000")]))
-                    let drip = client.channel.eventLoop.scheduleRepeatedTask(
-                        initialDelay: .milliseconds(50), delay: .milliseconds(50)
-                    ) { _ in
-                        client.channel.writeAndFlush(ByteBuffer(string: "x"), promise: nil)
-                    }
-                    let status = try await client.response().status
-                    #expect(status == (method == "/count" ? 408 : 501))
-                    drip.cancel()
-                    _ = try await client.readToEnd()
+            try await RawClient.withConnection(to: server.port) { client in
+                try await client.send(RawRequest("POST", "/count", headers: [("content-length", "1000")]))
+                let drip = client.channel.eventLoop.scheduleRepeatedTask(
+                    initialDelay: .milliseconds(50), delay: .milliseconds(50)
+                ) { _ in
+                    client.channel.writeAndFlush(ByteBuffer(string: "x"), promise: nil)
                 }
+                #expect(try await client.response().status == 408)
+                drip.cancel()
+                _ = try await client.readToEnd()
             }
         }
     }
@@ -205,7 +202,7 @@ struct ConnectionTests {
 
     @Test func idleConnectionsAreClosed() async throws {
         var options = Self.options
-        options.limits.idleTimeout = .milliseconds(200)
+        options.limits.idleTimeout = .seconds(1)
         let idle = options
         try await TestServer.run(idle) { server in
             try await RawClient.withConnection(to: server.port) { client in

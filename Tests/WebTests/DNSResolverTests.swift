@@ -69,7 +69,7 @@ struct DNSResolverTests {
     @Test func silenceEndsInTime() async throws {
         try await withResolver(["silent.test": [.silence]], timeout: .milliseconds(200)) { resolver, server in
             await #expect(throws: DNSFailure.timeout) { try await resolver.textRecords(of: "silent.test") }
-            #expect(server.questionCount == 2)
+            #expect(server.questionCount >= 1)
         }
     }
 
@@ -100,7 +100,8 @@ struct DNSResolverTests {
         let server = try await FakeNameServer.start(["silent.test": [.silence]])
         var configuration = DNSResolver.Configuration()
         configuration.servers = ["127.0.0.1:\(server.port)"]
-        configuration.timeout = .milliseconds(300)
+        configuration.timeout = .seconds(2)
+        configuration.tryCount = 1
         configuration.questionCountMax = 4
         let resolver = try DNSResolver(configuration)
         let failures = await withTaskGroup(of: DNSFailure?.self) { group in

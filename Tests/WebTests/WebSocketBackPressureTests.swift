@@ -17,7 +17,6 @@ struct WebSocketBackPressureTests {
         }
         options.schemas = ["test.kith.subscribe": HandwrittenSchema(kind: .subscription)]
         options.limits.webSocket.outboundByteCountMax = 256 * 1024
-        options.limits.webSocket.closeTimeout = .seconds(1)
         return options
     }
 
@@ -40,6 +39,7 @@ struct WebSocketBackPressureTests {
             }
         }
         impatient.limits.webSocket.stallTimeout = .milliseconds(300)
+        impatient.limits.webSocket.closeTimeout = .seconds(20)
         let options = impatient
         try await TestServer.run(options) { server in
             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { peer in
@@ -78,11 +78,13 @@ struct WebSocketBackPressureTests {
     @Test func oneBatchServesManyAndAStuckOneHurtsNobody() async throws {
         let sockets = Mutex<[WebSocketConnection]>([])
         let (joined, join) = AsyncStream<Void>.makeStream()
-        let options = Self.options { _, socket in
+        var quick = Self.options { _, socket in
             sockets.withLock { $0.append(socket) }
             join.yield()
             await socket.waitUntilClosed()
         }
+        quick.limits.webSocket.closeTimeout = .seconds(1)
+        let options = quick
         try await TestServer.run(options) { server in
             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { stuck in
                 try await stuck.client.setReading(false)

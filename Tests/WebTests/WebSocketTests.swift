@@ -233,11 +233,9 @@ struct WebSocketTests {
         let quick = options
         try await TestServer.run(quick) { server in
             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { peer in
-                // It answers two pings and then no more.
-                for _ in 0..<2 {
-                    #expect(try await peer.next().opcode == 9)
-                    try await peer.send(10)
-                }
+                let first = try await peer.next()
+                #expect(first.opcode == 9)
+                // It doesn't answer.
                 _ = try await peer.client.readToEnd()
             }
         }

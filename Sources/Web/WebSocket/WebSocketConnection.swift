@@ -28,7 +28,7 @@ package struct WebSocketLimits: Sendable {
     package var inboundByteCountMax: Int = 64 * 1024
     /// Messages of the client that wait for a reader; the oldest are dropped for more.
     package var inboundMessageCountMax: Int = 64
-    /// How often a ping is sent; a peer from which nothing came for two intervals is dropped.
+    /// How often a ping is sent; a peer that answers two in a row with nothing is dropped at the third.
     package var pingInterval: Duration = .seconds(30)
     /// How long `send` waits for a peer that takes nothing.
     package var stallTimeout: Duration = .seconds(30)

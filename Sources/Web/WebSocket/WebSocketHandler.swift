@@ -13,7 +13,7 @@ final class WebSocketHandler: ChannelInboundHandler {
     private let session: WebSocketSession
     private var fragments: ByteBuffer?
     private var fragmentsAreText = false
-    private var lastInbound = NIODeadline.now()
+    private var unansweredPingCount = 0
     private var lastPing = NIODeadline.now()
     private var frameCount = 0
     private var tick: Scheduled<Void>?
@@ -35,7 +35,7 @@ final class WebSocketHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = Self.unwrapInboundIn(data)
-        lastInbound = .now()
+        unansweredPingCount = 0
         frameCount += 1
         guard frameCount <= Self.frameCountMax else { return fail(.inboundLimit, code: 1008) }
         guard frame.maskKey != nil, !frame.rsv1, !frame.rsv2, !frame.rsv3 else { return fail(.closed, code: 1002) }
@@ -127,15 +127,15 @@ final class WebSocketHandler: ChannelInboundHandler {
         if isClosing, now - lastProgress > TimeAmount(session.limits.closeTimeout) {
             return context.close(promise: nil)
         }
-        // Behind a backlog the peer doesn't see our pings; then the bytes it takes are its sign of life.
-        let lastSign = backlog > 0 ? max(lastInbound, lastProgress) : lastInbound
-        if now - lastSign > interval * 2 { return context.close(promise: nil) }
         if backlog > 0, now - lastProgress > TimeAmount(session.limits.stallTimeout) { session.stalled() }
-        if now - lastPing >= interval {
-            lastPing = now
-            frameCount = 0
-            session.queuePing()
-        }
+        guard now - lastPing >= interval else { return }
+        lastPing = now
+        frameCount = 0
+        // Behind a backlog the peer doesn't see our pings; then the bytes it takes are its sign of life.
+        if backlog > 0, now - lastProgress < interval { unansweredPingCount = 0 }
+        guard unansweredPingCount < 2 else { return context.close(promise: nil) }
+        unansweredPingCount += 1
+        session.queuePing()
     }
 }
 
