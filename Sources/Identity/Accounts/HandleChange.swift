@@ -41,6 +41,18 @@ extension AccountService {
         }
     }
 
+    /// Checks an operation that somebody sent to the embedded directory, without storing it.
+    ///
+    /// Where another directory is asked about identities from elsewhere, this one takes none: a part of a foreign log
+    /// would otherwise stand here for the whole.
+    /// - Throws: `PLCError`, `PLCFailure.foreign`.
+    package func checkReceipt(_ operation: PLCOperation, for did: DID) async throws {
+        try PLCSubmission.check(operation)
+        var log = try await directory.embedded.log(of: did)
+        if log.head == nil, (directory.external ?? directory.publicDirectory) != nil { throw PLCFailure.foreign }
+        _ = try log.apply(operation, at: log.receiptTime(now: clock.now()))
+    }
+
     /// Takes an operation that somebody sent to the embedded directory. When the identity's account lives here the
     /// network is told in the same transaction, since the operation is not the server's own.
     ///

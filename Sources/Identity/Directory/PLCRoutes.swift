@@ -43,14 +43,15 @@ package struct PLCRoutes: Sendable {
         }
         routes.post(
             "/plc/:did", access: .anyone,
-            limits: [.perAddress(Self.addressLimit)]
-                + Self.identityLimits.map { limit in .per(limit) { $0.path["did"] } },
-            body: .bytes(Self.bodyByteCountMax), failures: .message, handler: submit)
+            limits: [.perAddress(Self.addressLimit)], body: .bytes(Self.bodyByteCountMax), failures: .message, handler: submit)
     }
 
     @Sendable private func submit(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let did = try did(call)
         let operation = try PLCOperation(try await call.jsonBody())
+        // Only an operation that is good counts against its identity: strangers can't use its share up.
+        try await accounts.checkReceipt(operation, for: did)
+        for limit in Self.identityLimits { try call.charge(limit, key: did.string) }
         try await accounts.receive(operation, for: did)
         return .empty()
     }
@@ -101,12 +102,16 @@ enum PLCFailure: WireConvertible, Hashable {
     case badDID
     case notRegistered
     case deactivated
+    case foreign
 
     var wire: WireFailure {
         switch self {
         case .badDID: WireFailure(status: 400, error: "InvalidRequest", message: "Not a did:plc")
         case .notRegistered: WireFailure(status: 404, error: "NotFound", message: "DID not registered")
         case .deactivated: WireFailure(status: 410, error: "Gone", message: "DID not available")
+        case .foreign:
+            WireFailure(
+                status: 403, error: "Forbidden", message: "This directory keeps only identities made on this server")
         }
     }
 }

@@ -49,7 +49,8 @@ extension SessionService {
     }
 
     /// Ends an app password and every session begun with it. One that doesn't exist is ended already.
-    package func revokeAppPassword(_ name: String, of did: DID) async throws {
+    package func revokeAppPassword(_ given: String, of did: DID) async throws {
+        let name = String(given.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
         let now = clock.now()
         try await database.write { [self] write in
             guard try AppPasswordStore.remove(name, of: did, in: write) else { return }

@@ -35,7 +35,10 @@ package struct SessionRoutes: Sendable {
     /// One bucket for each pair of name and address, so that nobody can lock others out of their accounts.
     private static let signInKey: @Sendable (XRPCCall<Caller>) -> String? = { call in
         let name = call.input["identifier"]?.stringValue ?? ""
-        return String(name.prefix(300)).lowercased() + " " + call.remoteAddress
+        // One spelling for all: without space around it, and a bare name as its first label.
+        let trimmed = name.prefix(300).lowercased().split(whereSeparator: \.isWhitespace).joined()
+        let label = trimmed.contains("@") || trimmed.hasPrefix("did:") ? trimmed[...] : trimmed.prefix { $0 != "." }
+        return label + " " + (IPAddress(call.remoteAddress)?.limitKey ?? call.remoteAddress)
     }
 
     @Sendable private func createSession(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

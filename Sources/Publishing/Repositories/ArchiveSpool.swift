@@ -2,7 +2,7 @@ package import ATProtocol
 import Foundation
 import Synchronization
 
-/// An archive on its way in: blocks in a file, their places in memory (about 60 bytes a block).
+/// An archive on its way in: blocks in a file, their places in memory (about 150 bytes a block).
 package final class ArchiveSpool: BlockSource, Sendable {
     private struct Place {
         var offset: UInt64
@@ -19,6 +19,8 @@ package final class ArchiveSpool: BlockSource, Sendable {
     }
 
     private static let pendingSizeBytes = 1 << 20
+    /// More blocks than this are refused: a repository of a million records has about 1,300,000.
+    private static let blockCountMax = 2_000_000
 
     private let path: String
     private let state: Mutex<State>
@@ -39,6 +41,9 @@ package final class ArchiveSpool: BlockSource, Sendable {
             state.reader.append(piece)
             while let block = try state.reader.next() {
                 guard state.places[block.cid] == nil else { continue }
+                guard state.places.count < Self.blockCountMax else {
+                    throw RepositoryError.limitExceeded("the archive has more than \(Self.blockCountMax) blocks")
+                }
                 state.places[block.cid] = Place(offset: state.end, length: UInt32(block.bytes.count))
                 state.end += UInt64(block.bytes.count)
                 state.pending.append(contentsOf: block.bytes)

@@ -16,6 +16,8 @@ package struct RepositoryImport: Sendable {
     let keys: any SigningKeys
     let blobs: BlobLedger
     let clock: any WallClock
+    /// One import at a time: each holds the places of its blocks in memory and a processor while it verifies.
+    private let turn = AsyncLock()
     /// Where archives are spooled. Files in it are removed with the import that made them.
     let spoolDirectory: String
 
@@ -56,6 +58,14 @@ package struct RepositoryImport: Sendable {
         let spool = try ArchiveSpool(directory: spoolDirectory)
         defer { spool.remove() }
         for try await piece in body { try spool.append(piece) }
+        return try await turn.withLock {
+            try await takeUp(spool, did: did, announced: announced, progress: progress)
+        }
+    }
+
+    private func takeUp(
+        _ spool: ArchiveSpool, did: DID, announced: Bool, progress: @escaping @Sendable (Int, Int) -> Void
+    ) async throws -> Outcome {
         let root = try spool.finish()
         let verification = RepositoryVerification(source: spool)
         let fields = try verification.commit(root, did: did, key: nil)
@@ -65,7 +75,8 @@ package struct RepositoryImport: Sendable {
         let tree = try await database.write { try RepositoryStore.beginTree(in: $0) }
         let (counts, commit): (Counts, Commit)
         do {
-            counts = try await lay(verification, root: fields.data, tree: tree, spool: spool, progress: progress)
+            counts = try await lay(
+                verification, root: fields.data, tree: tree, after: before.rev, spool: spool, progress: progress)
             commit = try await adopt(
                 tree: tree, data: fields.data, over: before, imported: fields.rev, counts: counts,
                 announced: announced)
@@ -86,7 +97,8 @@ package struct RepositoryImport: Sendable {
 
     /// Verifies the whole tree first, then lays it down; a fault found late would have cost writes for nothing.
     private func lay(
-        _ verification: RepositoryVerification<ArchiveSpool>, root: CID, tree: Int64, spool: ArchiveSpool,
+        _ verification: RepositoryVerification<ArchiveSpool>, root: CID, tree: Int64, after previous: TID,
+        spool: ArchiveSpool,
         progress: @Sendable (Int, Int) -> Void
     ) async throws -> Counts {
         var counts = Counts()
@@ -99,7 +111,8 @@ package struct RepositoryImport: Sendable {
                 }
                 counts.collections.insert(path.collection.string)
             })
-        let rev = TIDGenerator.first(now: clock.now())
+        var revisions = TIDGenerator(clockID: 0, last: previous)
+        let rev = revisions.next(now: clock.now())
         var batch = Batch()
         var walk = TreeWalk(root: root, source: SpoolNodes(spool: spool))
         var done = 0
@@ -173,14 +186,6 @@ package struct RepositoryImport: Sendable {
             _ = try log.append(entry, in: scope)
         }
         return commit
-    }
-}
-
-extension TIDGenerator {
-    /// A revision of time `now`.
-    fileprivate static func first(now: Timestamp) -> TID {
-        var generator = TIDGenerator(clockID: 0)
-        return generator.next(now: now)
     }
 }
 

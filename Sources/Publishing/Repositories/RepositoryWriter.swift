@@ -27,6 +27,8 @@ package final class RepositoryWriter: Sendable {
     private final class Slot: Sendable {
         let lock = AsyncLock()
         let tip = Mutex<RepositoryTip?>(nil)
+        /// The commit submitted last: the tip is as durable as it is.
+        let pending = Mutex<PendingCommit?>(nil)
         let lastUse = Atomic<UInt64>(0)
         /// Nodes held by the last tip that was kept.
         let nodeCount = Atomic<Int>(0)
@@ -132,15 +134,20 @@ package final class RepositoryWriter: Sendable {
                 if waitsInside, case .submitted(_, let pending) = step { _ = try? await pending.value() }
                 return step
             }
-            guard case .submitted(let commit, let pending) = step else { return nil }
-            if try await pending.value() { return commit }
+            switch step {
+            case .submitted(let commit, let pending): if try await pending.value() { return commit }
+            case .unchanged(let pending):
+                // Judged on a state that is on its way to disk: the answer waits for it.
+                guard let pending else { return nil }
+                if (try? await pending.value()) == true { return nil }
+            }
         }
         throw RepositoryWriteError.contended
     }
 
     private enum Step: Sendable {
-        /// Nothing had to change.
-        case unchanged
+        /// Nothing had to change in the state that this commit, if any, brings about.
+        case unchanged(PendingCommit?)
         case submitted(Commit, PendingCommit)
     }
 
@@ -165,11 +172,12 @@ package final class RepositoryWriter: Sendable {
         }
         guard let outcome = edited else {
             slot.tip.withLock { $0 = tip }
-            return .unchanged
+            return .unchanged(slot.pending.withLock { $0 })
         }
         let followUp = collectionChanges(outcome.change, tip: tip)
         keep(outcome, tip: tip, collections: followUp, in: slot)
         let pending = PendingCommit()
+        slot.pending.withLock { $0 = pending }
         append(outcome, did: did, now: now, collections: followUp, id: tip.id) { result in
             // What was built on a commit that did not land must not be built upon.
             if (try? result.get()) != true { slot.tip.withLock { $0 = nil } }

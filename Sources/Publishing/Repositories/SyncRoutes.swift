@@ -43,7 +43,7 @@ package struct SyncRoutes: Sendable {
             return XRPCResponse(status: 304, contentType: nil, headers: headers, content: .none)
         }
         let stream = try await export.stream(row.did, since: since)
-        return .stream(stream, contentType: CARWriter.mimeType)
+        return .stream(stream, contentType: CARWriter.mimeType, headers: headers)
     }
 
     @Sendable private func getRecord(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
