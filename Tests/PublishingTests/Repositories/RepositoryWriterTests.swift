@@ -1,8 +1,10 @@
 import ATProtocol
 import Base
 import Contracts
+import Dispatch
 import Publishing
 import Storage
+import Synchronization
 import Testing
 
 @Suite struct RepositoryWriterTests {
@@ -244,6 +246,30 @@ extension RepositoryWriterTests {
         #expect(events.filter { $0.kind == .commit }.count == landed + 1)
         #expect(landed == (0..<120).count { $0 % 7 != 3 })
         #expect(try await house.service.head(of: did)?.data == last?.data)
+        await house.discard()
+    }
+}
+
+extension RepositoryWriterTests {
+    /// A write that changes nothing is judged on a state that may still be on its way to disk: it must wait for it.
+    @Test func whatChangesNothingWaitsForTheStateItWasJudgedOn() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let write = Self.write(.put(key: try RecordKey(parsing: "a"), record: Self.record(1)))
+        let gate = DispatchSemaphore(value: 0)
+        let isOpen = Mutex(false)
+        async let blocked: Void = house.database.write { _ in gate.wait() }
+        async let first = house.writer.apply([write], to: did, by: house.caller(did))
+        while house.database.statistics().queued == 0 { await Task.yield() }
+        async let second: Bool = {
+            _ = try await house.writer.apply([write], to: did, by: house.caller(did))
+            return isOpen.withLock { $0 }
+        }()
+        for _ in 0..<2000 { await Task.yield() }
+        isOpen.withLock { $0 = true }
+        gate.signal()
+        _ = try await (blocked, first)
+        #expect(try await second, "answered before the first write was on disk")
         await house.discard()
     }
 }
