@@ -24,7 +24,7 @@ struct PLCRoutesTests {
     }
 
     @Test func theWholeInterface() async throws {
-        let home = try await Home()
+        let home = try await Home { $0.publicPLCDirectory = nil }
         let genesis = try genesis()
         let path = "/plc/\(genesis.genesisDID.string)"
         #expect(try await home.get(path).status == 404)
@@ -48,7 +48,7 @@ struct PLCRoutesTests {
     }
 
     @Test func aStrongerKeyUndoes() async throws {
-        let home = try await Home()
+        let home = try await Home { $0.publicPLCDirectory = nil }
         let genesis = try genesis()
         let path = "/plc/\(genesis.genesisDID.string)"
         _ = try await home.post(path, genesis.value)
@@ -67,7 +67,7 @@ struct PLCRoutesTests {
     }
 
     @Test func tombstones() async throws {
-        let home = try await Home()
+        let home = try await Home { $0.publicPLCDirectory = nil }
         let genesis = try genesis()
         let path = "/plc/\(genesis.genesisDID.string)"
         _ = try await home.post(path, genesis.value)
@@ -83,7 +83,7 @@ struct PLCRoutesTests {
     }
 
     @Test func whatIsNotTaken() async throws {
-        let home = try await Home()
+        let home = try await Home { $0.publicPLCDirectory = nil }
         let genesis = try genesis()
         let path = "/plc/\(genesis.genesisDID.string)"
         let other = PrivateKey.generate(.k256, using: SeededRandomness(seed: 9))
@@ -112,7 +112,7 @@ struct PLCRoutesTests {
     }
 
     @Test func exports() async throws {
-        let home = try await Home()
+        let home = try await Home { $0.publicPLCDirectory = nil }
         for number in 0..<12 { try await home.account("user\(number)") }
         func lines(_ parameters: [(String, String)]) async throws -> [DataValue] {
             let answer = try await home.get("/plc/export", parameters)
@@ -148,9 +148,19 @@ struct PLCRoutesTests {
         await home.discard()
     }
 
+    /// A part of a foreign log must not stand here for the whole, where another directory knows the whole.
+    @Test func foreignLogsAreNotTakenBesideAnotherDirectory() async throws {
+        let home = try await Home()
+        let genesis = try genesis()
+        let path = "/plc/\(genesis.genesisDID.string)"
+        #expect(try await home.post(path, genesis.value).status == 403)
+        #expect(try await home.get(path).status == 404)
+        await home.discard()
+    }
+
     @Test func operationsOfOneIdentityAreLimited() async throws {
         let clock = ManualClock()
-        let home = try await Home(limiter: RateLimiter(clock: clock))
+        let home = try await Home(limiter: RateLimiter(clock: clock)) { $0.publicPLCDirectory = nil }
         let genesis = try genesis()
         let path = "/plc/\(genesis.genesisDID.string)"
         var (last, statuses) = (genesis, [try await home.post(path, genesis.value).status])
