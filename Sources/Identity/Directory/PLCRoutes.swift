@@ -43,7 +43,8 @@ package struct PLCRoutes: Sendable {
         }
         routes.post(
             "/plc/:did", access: .anyone,
-            limits: [.perAddress(Self.addressLimit)], body: .bytes(Self.bodyByteCountMax), failures: .message, handler: submit)
+            limits: [.perAddress(Self.addressLimit)], body: .bytes(Self.bodyByteCountMax), failures: .message,
+            handler: submit)
     }
 
     @Sendable private func submit(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
