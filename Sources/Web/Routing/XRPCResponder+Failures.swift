@@ -24,8 +24,8 @@ extension XRPCResponder {
         let wire: WireFailure
         if let known = error as? any WireConvertible {
             wire = known.wire
-            if wire.status >= 500, wire.status != 501 {
-                settings.logger.error("A request failed", metadata: metadata(head, error: error))
+            if let level = Self.level(of: wire.status) {
+                settings.logger.log(level: level, "A request failed", metadata: metadata(head, error: error))
             }
         } else if error is CancellationError {
             wire = WebFailure.unavailable("The server is stopping").wire
@@ -44,6 +44,16 @@ extension XRPCResponder {
         let plain = XRPCResponse.bytes(body, contentType: "application/json", status: wire.status)
         return (try? assembly.assemble(plain, for: head, isAnonymous: isAnonymous))
             ?? OutgoingResponse(status: .internalServerError, fields: HTTPHeaders(), body: .none)
+    }
+
+    /// How loud a known failure is: ours are errors, a lack of room a warning, other servers' a note, the client's nothing.
+    private static func level(of status: Int) -> Logger.Level? {
+        switch status {
+        case ..<500, 501: nil
+        case 502, 504: .info
+        case 503: .warning
+        default: .error
+        }
     }
 
     private func metadata(_ head: RequestHead, error: any Error) -> Logger.Metadata {

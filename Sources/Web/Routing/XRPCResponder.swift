@@ -94,10 +94,10 @@ package struct XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTT
             if request.head.method == "OPTIONS" {
                 response = assembly.preflight(request.head)
             } else {
-                let found = try resolve(request.head)
-                route = found.route
-                let answer = try await run(found.route, path: found.path, request: request, scope: scope)
-                response = try render(answer, of: found.route, for: request.head)
+                let (found, path) = try resolve(request.head, scope: scope)
+                route = found
+                let answer = try await run(found, path: path, request: request, scope: scope)
+                response = try render(answer, of: found, for: request.head)
             }
         } catch {
             response = failure(error, for: request.head, route: route)
@@ -105,7 +105,14 @@ package struct XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTT
         if let status = scope.rateLimitStatus, !response.fields.contains(name: "ratelimit-limit") {
             for header in status.headers { response.fields.add(name: header.name, value: header.value) }
         }
-        (route?.metrics ?? unmatched).record(status: Int(response.status.code), latency: .now - start)
+        let duration = ContinuousClock.now - start
+        (route?.metrics ?? unmatched).record(status: Int(response.status.code), latency: duration)
+        settings.logger.debug(
+            "answered",
+            metadata: [
+                "request-id": "\(request.head.requestID)", "method": "\(request.head.method)",
+                "path": "\(request.head.path)", "status": "\(response.status.code)", "seconds": "\(duration.inSeconds)",
+            ])
         return response
     }
 
@@ -113,7 +120,7 @@ package struct XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTT
         let scope = RequestScope(limiter: settings.rateLimiter)
         var route: Route?
         do {
-            let (found, path) = try resolve(request.head)
+            let (found, path) = try resolve(request.head, scope: scope)
             route = found
             guard case .subscribe(let admission, let handler) = found.action else {
                 return .refuse(await respond(to: request))
@@ -128,6 +135,20 @@ package struct XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTT
         } catch {
             return .refuse(failure(error, for: request.head, route: route))
         }
+    }
+
+    /// The route of a request. One that leads nowhere is charged to its address, too.
+    private func resolve(_ head: RequestHead, scope: RequestScope) throws -> (route: Route, path: [String: String]) {
+        do throws(WebFailure) {
+            return try resolve(head)
+        } catch {
+            if settings.rateLimiter != nil { try scope.charge(.global, key: limitKey(head), points: 1) }
+            throw error
+        }
+    }
+
+    private func limitKey(_ head: RequestHead) -> String {
+        IPAddress(head.remoteAddress)?.limitKey ?? head.remoteAddress
     }
 
     /// The route of a request.
@@ -200,7 +221,7 @@ package struct XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTT
 
     private func chargeAddress(_ route: Route, head: RequestHead, scope: RequestScope) throws(RateLimitExceeded) {
         guard settings.rateLimiter != nil else { return }
-        let key = IPAddress(head.remoteAddress)?.limitKey ?? head.remoteAddress
+        let key = limitKey(head)
         if route.countsGlobally { try scope.charge(.global, key: key, points: 1) }
         for limit in route.limits where limit.key == nil {
             try scope.charge(limit.limit, key: key, points: limit.points)

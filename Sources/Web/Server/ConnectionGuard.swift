@@ -21,6 +21,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private let limits: ServerLimits
+    private let requestIDs: RequestIDs
     private var phase = Phase.idle(.now())
     /// Requests whose answers aren't written to their end.
     private var openRequestCount = 0
@@ -36,8 +37,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var isRemoved = false
     private let tickInterval: TimeAmount
 
-    init(limits: ServerLimits) {
+    init(limits: ServerLimits, requestIDs: RequestIDs) {
         self.limits = limits
+        self.requestIDs = requestIDs
         let shortest = min(
             limits.headerTimeout, limits.bodyTimeout, limits.writeTimeout, limits.idleTimeout)
         tickInterval = TimeAmount(max(.milliseconds(10), min(shortest / 4, .seconds(5))))
@@ -150,6 +152,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let (contentType, body) = FailureDialect.xrpc.render(wire)
         let fields: HTTPHeaders = [
             "content-type": contentType, "content-length": String(body.count), "connection": "close",
+            "x-request-id": requestIDs.next(),
         ]
         let head = HTTPResponseHead(
             version: .http1_1, status: HTTPResponseStatus(statusCode: wire.status), headers: fields)

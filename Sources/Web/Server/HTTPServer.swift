@@ -95,9 +95,11 @@ final class ConnectionRegistry: Sendable {
     private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
     private let open: Gauge
     private let accepted: Counter
+    let webSockets: Gauge
 
     init(metrics: MetricRegistry) {
-        open = metrics.gauge("kith_http_connections", help: "Open connections.")
+        open = metrics.gauge("kith_http_connections", help: "Open connections, WebSockets among them.")
+        webSockets = metrics.gauge("kith_websocket_connections", help: "Open WebSockets.")
         accepted = metrics.counter("kith_http_connections_accepted_total", help: "Connections accepted.")
     }
 

@@ -34,7 +34,7 @@ struct ServerChannel: ServerChildChannel {
             let encoder = HTTPResponseEncoder()
             let decoder = ByteToMessageHandler(
                 HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoderLimits))
-            let connectionGuard = ConnectionGuard(limits: limits)
+            let connectionGuard = ConnectionGuard(limits: limits, requestIDs: requestIDs)
             let watch = ByteWatch(connectionGuard)
             let upgrader = NIOTypedHTTPServerUpgradeHandler(
                 httpEncoder: encoder, extraHTTPHandlers: [watch, decoder, connectionGuard],
@@ -62,7 +62,9 @@ struct ServerChannel: ServerChildChannel {
                     try await connection.serve(channel, refusal: value.handshake.takeRefusal())
                 case .webSocket(let session):
                     guard let subscription = value.handshake.takeSubscription() else { return }
+                    connections.webSockets.add(1)
                     await session.serve(subscription, logger: logger)
+                    connections.webSockets.add(-1)
                 }
             } catch {
                 logger.trace("A connection ended", metadata: ["error": "\(error)"])

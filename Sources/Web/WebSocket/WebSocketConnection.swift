@@ -38,13 +38,16 @@ package struct WebSocketLimits: Sendable {
     package init() {}
 }
 
-/// What a `WebSocketConnection` talks through.
+/// What a `WebSocketConnection` talks through; its members mean what they mean there.
 protocol WebSocketOutlet: Sendable {
+    /// Queues a batch.
     func send(_ frames: WebSocketFrames) async throws(WebSocketFailure)
+    /// The next message of the client.
     func next() async throws(WebSocketFailure) -> WebSocketMessage?
-    func close(code: UInt16, reason: String) async
+    /// Ends the connection, behind `last` when there is one.
     func finish(_ last: WebSocketFrames?, code: UInt16, reason: String) async
     var backlogByteCount: Int { get }
+    var isBacklogged: Bool { get }
     var timeSinceProgress: Duration { get }
     var isOpen: Bool { get }
 }
@@ -87,7 +90,7 @@ package final class WebSocketConnection: Sendable {
 
     /// Sends a close frame behind what is queued, waits for the peer's within `closeTimeout`, and closes.
     package func close(code: UInt16 = 1000, reason: String = "") async {
-        await outlet.close(code: code, reason: reason)
+        await outlet.finish(nil, code: code, reason: reason)
     }
 
     /// Sends `last`, whatever waits already, then closes as `close(code:reason:)`: how a stream ends with an error frame.
@@ -97,6 +100,9 @@ package final class WebSocketConnection: Sendable {
 
     /// Bytes queued and not yet taken by the socket.
     package var backlogByteCount: Int { outlet.backlogByteCount }
+
+    /// Whether so much waits that `send` would wait, too.
+    package var isBacklogged: Bool { outlet.isBacklogged }
 
     /// How long the socket has taken nothing although bytes wait; zero when nothing waits.
     package var timeSinceProgress: Duration { outlet.timeSinceProgress }

@@ -72,14 +72,14 @@ final class WebSocketSession: WebSocketOutlet {
     private func run(_ subscription: Subscription, _ connection: WebSocketConnection, logger: Logger) async -> Bool {
         do {
             try await subscription.run(connection)
-            await close(code: 1000, reason: "")
+            await finish(nil, code: 1000, reason: "")
         } catch is WebSocketFailure {
-            await close(code: 1000, reason: "")
+            await finish(nil, code: 1000, reason: "")
         } catch is CancellationError {
-            await close(code: 1001, reason: "")
+            await finish(nil, code: 1001, reason: "")
         } catch {
             logger.error("A subscription failed", metadata: ["error": .string(String(reflecting: error))])
-            await close(code: 1011, reason: "")
+            await finish(nil, code: 1011, reason: "")
         }
         return true
     }
@@ -221,8 +221,6 @@ final class WebSocketSession: WebSocketOutlet {
 
     // MARK: Closing
 
-    func close(code: UInt16, reason: String) async { await finish(nil, code: code, reason: reason) }
-
     func finish(_ last: WebSocketFrames?, code: UInt16, reason: String) async {
         queueClose(last, code: code, reason: reason)
         try? await channel.closeFuture.get()
@@ -303,6 +301,8 @@ final class WebSocketSession: WebSocketOutlet {
     // MARK: Looking
 
     var backlogByteCount: Int { state.withLock { $0.backlog } }
+
+    var isBacklogged: Bool { backlogByteCount >= limits.outboundByteCountMax }
 
     var timeSinceProgress: Duration {
         state.withLock { state in
