@@ -112,8 +112,9 @@ let package = Package(
         .testTarget(
             name: "AppTests",
             dependencies: [
-                "App", "Identity", "Publishing", "Contracts", "Storage", "Web", "ATProtocol", "Base", hummingbird,
-                asyncHTTPClient, logging,
+                "App", "Identity", "Publishing", "Contracts", "Storage", "Web", "ATProtocol", "Base", asyncHTTPClient,
+                nioCore,
+                nioHTTP1, logging,
             ], swiftSettings: strict),
     ]
 )

@@ -57,8 +57,9 @@ package enum ConfigurationReference {
                     open = ""
                     text += "\n"
                 }
-                text += wrapped(entry.meaning).map { "# \(indent)\($0)\n" }.joined()
-                text += "#\(indent)\(parts.last ?? ""): \(sample(entry))\n"
+                let comment = indent.isEmpty ? "# " : "#\(indent)# "
+                text += wrapped(entry.meaning).map { comment + $0 + "\n" }.joined()
+                text += "#\(indent)\(parts.last ?? ""):\(sample(entry))\n"
             }
         }
         return text
@@ -66,10 +67,8 @@ package enum ConfigurationReference {
 
     private static func sample(_ entry: ConfigurationEntry) -> String {
         let standard = entry.standard
-        guard standard.hasPrefix("(") else {
-            return entry.form.hasPrefix("list") && !standard.hasPrefix("[") ? "[\(standard)]" : standard
-        }
-        return "  # " + standard.dropFirst().dropLast().replacing("`", with: "")
+        guard !standard.hasPrefix("(") else { return "  # " + standard.dropFirst().dropLast().replacing("`", with: "") }
+        return " " + (entry.form.hasPrefix("list") && !standard.hasPrefix("[") ? "[\(standard)]" : standard)
     }
 
     private static func wrapped(_ text: String) -> [String] {

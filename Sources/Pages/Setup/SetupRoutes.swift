@@ -26,14 +26,14 @@ package struct SetupRoutes: Sendable {
             failures: failures, handler: create)
     }
 
-    @Sendable private func show(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+    @Sendable func show(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         guard let token = call.parameter("token"), try await administrator.isOpen(token: token) else {
             return page.closed()
         }
         return page.form(token: token)
     }
 
-    @Sendable private func create(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+    @Sendable func create(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let fields = try await call.formBody()
         func field(_ name: String) -> String { fields.first { $0.0 == name }?.1 ?? "" }
         let (token, site) = (field("token"), call.header("sec-fetch-site"))
