@@ -70,7 +70,7 @@ struct PagesTests {
         ]
         for page in pages {
             let text = text(page)
-            #expect(!text.contains("<script") && !text.contains(" style=") && text.firstMatch(of: / on[a-z]+=/) == nil)
+            #expect(!text.contains("<script") && !text.contains(" style=") && text.firstMatch(of: /\son[a-z]+=/) == nil)
             #expect(text.contains("<html lang=\"en\">") && text.contains("name=\"viewport\""))
             #expect(text.components(of: "<h1>") == 1 && text.components(of: "<main>") == 1)
             func header(_ name: String) -> String { page.headers.first { $0.name == name }?.value ?? "" }
