@@ -2,7 +2,7 @@ package import ATProtocol
 package import Base
 
 extension EventLog {
-    /// Removes the events of a deleted account, all but those of kind `account`, a few hundred in a transaction.
+    /// Removes the events of a deleted account, all but its newest of kind `account`, a few hundred in a transaction.
     ///
     /// Each transaction is whole by itself; a purge that was interrupted is done again. Nothing of that account may be
     /// appended meanwhile, besides its `account` event.
@@ -17,7 +17,9 @@ extension EventLog {
                 let removed = try scope.execute(
                     """
                     DELETE FROM log_event WHERE seq IN (
-                        SELECT seq FROM log_event WHERE did = $1 AND kind <> 'account' ORDER BY seq LIMIT $2
+                        SELECT seq FROM log_event WHERE did = $1 AND seq <> COALESCE(
+                            (SELECT MAX(seq) FROM log_event WHERE did = $1 AND kind = 'account'), 0)
+                        ORDER BY seq LIMIT $2
                     )
                     """, [.text(did.string), .integer(batch)])
                 scope.afterCommit { self.forgetRecent() }

@@ -31,9 +31,9 @@ package struct WebSocketLimits: Sendable {
     /// How often a ping is sent; a peer that answers two in a row with nothing is dropped at the third.
     package var pingInterval: Duration = .seconds(30)
     /// How long `send` waits for a peer that takes nothing.
-    package var stallTimeout: Duration = .seconds(30)
+    package var stallTimeout: Duration = .seconds(15)
     /// How long a peer may take nothing of the last frames, and how long its close frame may take after them.
-    package var closeTimeout: Duration = .seconds(5)
+    package var closeTimeout: Duration = .seconds(8)
 
     package init() {}
 }
