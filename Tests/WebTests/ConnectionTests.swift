@@ -78,6 +78,18 @@ struct ConnectionTests {
         }
     }
 
+    @Test func headsOfStreamsHaveNoBody() async throws {
+        try await TestServer.run(Self.options) { server in
+            try await RawClient.withConnection(to: server.port) { client in
+                try await client.send(RawRequest("HEAD", "/stream/3"))
+                let response = try await client.response(hasBody: false)
+                #expect(response.status == 200)
+                #expect(response.header("transfer-encoding") == nil)
+                #expect(try await client.readToEnd().isEmpty)
+            }
+        }
+    }
+
     @Test func streamsThatFail() async throws {
         try await TestServer.run(Self.options) { server in
             let early = try await server.get("/broken-stream/0")

@@ -6,7 +6,21 @@ import NIOHTTP1
 /// Turns what handlers return into what goes out: the headers every answer has, and compression.
 struct ResponseAssembly: Sendable {
     let compressByteCountMin: Int
-    let isStrictTransport: Bool
+    /// What every answer has besides its request id, made once.
+    private let common: HTTPHeaders
+
+    init(compressByteCountMin: Int, isStrictTransport: Bool) {
+        self.compressByteCountMin = compressByteCountMin
+        var common: HTTPHeaders = [
+            "access-control-allow-origin": "*", "x-content-type-options": "nosniff",
+            "content-security-policy": "default-src 'none'; frame-ancestors 'none'", "x-frame-options": "DENY",
+            "referrer-policy": "no-referrer",
+        ]
+        if isStrictTransport {
+            common.add(name: "strict-transport-security", value: "max-age=63072000; includeSubDomains")
+        }
+        self.common = common
+    }
 
     /// What clients in a browser may read of an answer.
     private static let exposedHeaders =
@@ -24,28 +38,33 @@ struct ResponseAssembly: Sendable {
         for head: RequestHead,
         isAnonymous: Bool
     ) throws -> OutgoingResponse {
-        var fields = HTTPHeaders()
-        fields.reserveCapacity(16)
+        var fields = common
+        if !isAnonymous {
+            fields.add(name: "cache-control", value: "private")
+            fields.add(name: "vary", value: "Authorization")
+        }
         for header in response.headers {
             guard Self.isValid(header) else { throw InvalidHeader(name: header.name) }
-            fields.add(name: header.name, value: header.value)
+            if common.contains(name: header.name) || header.name.lowercased() == "cache-control" {
+                fields.replaceOrAdd(name: header.name, value: header.value)
+            } else {
+                fields.add(name: header.name, value: header.value)
+            }
         }
+        addRequestFields(to: &fields, head: head)
+        var mayCompress = false
         if let contentType = response.contentType {
             guard Self.isValid(.init(name: "content-type", value: contentType)) else {
                 throw InvalidHeader(name: "content-type")
             }
             fields.replaceOrAdd(name: "content-type", value: contentType)
+            if Self.isCompressible(contentType) {
+                fields.add(name: "vary", value: "Accept-Encoding")
+                mayCompress =
+                    response.status != 206 && MediaType.acceptsGzip(head.headers("accept-encoding"))
+                    && !fields.contains(name: "content-encoding")
+            }
         }
-        addCommonFields(to: &fields, head: head, hasOwn: !response.headers.isEmpty)
-        if !isAnonymous {
-            addUnlessPresent("cache-control", "private", to: &fields, check: !response.headers.isEmpty)
-            fields.add(name: "vary", value: "Authorization")
-        }
-        let compresses = response.contentType.map(Self.isCompressible) ?? false
-        if compresses { fields.add(name: "vary", value: "Accept-Encoding") }
-        let mayCompress =
-            compresses && !fields.contains(name: "content-encoding") && response.status != 206
-            && MediaType.acceptsGzip(head.headers("accept-encoding"))
         let status = HTTPResponseStatus(statusCode: response.status)
         return OutgoingResponse(
             status: status, fields: fields, body: .none
@@ -54,8 +73,8 @@ struct ResponseAssembly: Sendable {
 
     /// The answer to a CORS preflight, for any path.
     func preflight(_ head: RequestHead) -> OutgoingResponse {
-        var fields = HTTPHeaders()
-        addCommonFields(to: &fields, head: head, hasOwn: false)
+        var fields = common
+        addRequestFields(to: &fields, head: head)
         fields.add(name: "access-control-allow-methods", value: "GET, HEAD, POST, PUT, PATCH, DELETE")
         let asked = head.headers("access-control-request-headers").joined(separator: ", ")
         let isFit = asked.utf8.count <= Self.requestedHeadersByteCountMax && asked.utf8.allSatisfy { $0 >= 0x20 }
@@ -65,26 +84,11 @@ struct ResponseAssembly: Sendable {
         return OutgoingResponse(status: .noContent, fields: fields, body: .none)
     }
 
-    private func addCommonFields(to fields: inout HTTPHeaders, head: RequestHead, hasOwn: Bool) {
+    private func addRequestFields(to fields: inout HTTPHeaders, head: RequestHead) {
         fields.add(name: "x-request-id", value: head.requestID)
-        addUnlessPresent("access-control-allow-origin", "*", to: &fields, check: hasOwn)
         if head.header("origin") != nil {
             fields.add(name: "access-control-expose-headers", value: Self.exposedHeaders)
         }
-        addUnlessPresent("x-content-type-options", "nosniff", to: &fields, check: hasOwn)
-        addUnlessPresent(
-            "content-security-policy", "default-src 'none'; frame-ancestors 'none'", to: &fields, check: hasOwn)
-        addUnlessPresent("x-frame-options", "DENY", to: &fields, check: hasOwn)
-        addUnlessPresent("referrer-policy", "no-referrer", to: &fields, check: hasOwn)
-        if isStrictTransport {
-            addUnlessPresent(
-                "strict-transport-security", "max-age=63072000; includeSubDomains", to: &fields, check: hasOwn)
-        }
-    }
-
-    private func addUnlessPresent(_ name: String, _ value: String, to fields: inout HTTPHeaders, check: Bool) {
-        if check, fields.contains(name: name) { return }
-        fields.add(name: name, value: value)
     }
 
     /// Whether a header can stand in a message: a token as name, no line breaks or controls in the value.

@@ -10,10 +10,9 @@ extension XRPCResponder {
             outgoing.body = .stream(
                 OutgoingStream(
                     stream: stream.stream, isCompressed: stream.isCompressed,
-                    failure: { failure($0, for: head, route: route) },
+                    failure: { self.failure($0, for: head, route: route) },
                     abandoned: { error in
-                        settings.logger.info(
-                            "An answer was cut", metadata: metadata(head, error: error))
+                        self.settings.logger.info("An answer was cut", metadata: self.metadata(head, error: error))
                     }))
         }
         return outgoing

@@ -30,7 +30,7 @@ package struct RouterMistake: Error, Sendable, CustomStringConvertible {
 }
 
 /// Serves the routes of a router: finds the route, checks limits, caller, parameters and body, and renders what comes back.
-package struct XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTTPResponder {
+package final class XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>: HTTPResponder {
     typealias Route = CompiledRoute<Caller, Access>
 
     let settings: ResponderSettings

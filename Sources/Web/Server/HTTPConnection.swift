@@ -67,8 +67,13 @@ struct HTTPConnection: Sendable {
         outbound: Writer
     ) async throws -> Bool {
         var response = response
-        let goesOn = head.isKeepAlive && head.version == .http1_1 && canDrain(remainder)
-        let answer = responseHead(&response, for: head, goesOn: goesOn)
+        // The encoder would end an answer to HEAD of unknown length with a last chunk, as if it were one to GET.
+        let isOpenEnded =
+            head.method == .HEAD && response.status.mayHaveResponseBody
+            && !response.fields.contains(name: "content-length")
+        let goesOn = head.isKeepAlive && head.version == .http1_1 && canDrain(remainder) && !isOpenEnded
+        var answer = responseHead(&response, for: head, goesOn: goesOn)
+        if isOpenEnded { answer.version = .http1_0 }
         if case .bytes(let bytes) = response.body, head.method != .HEAD {
             try await outbound.write(contentsOf: [.head(answer), .body(.byteBuffer(bytes)), .end(nil)])
         } else {
