@@ -98,7 +98,7 @@ package struct ArchiveVerdict: Sendable, Hashable {
             ["repository", did.string],
             ["commit", "\(commit)" + (rev.map { " at \($0)" } ?? "") + ", version \(version)"],
             ["signature", key.map { "valid, by \($0.didKey)" } ?? "not checked: no key is known, see --key"],
-            ["tree", "canonical, \(nodeCount) nodes under \(data)"],
+            ["tree", "canonical, \(nodeCount) \(nodeCount == 1 ? "node" : "nodes") under \(data)"],
             ["records", "\(recordCount), each a canonical map whose hash is right"],
         ]
         return CommandOutput(.map(value), text: TextTable(nil, rows).text)

@@ -51,6 +51,7 @@ struct InstanceRooms: Sendable {
             crawlers: configuration.crawlers, name: configuration.name, client: outside.client, log: log, logger: logger
         )
         firehose = FirehoseModule(log: log, clock: clock, limits: configuration.firehoseLimits, logger: logger)
+        InstanceMetrics.register(store, firehose.service, in: metrics)
         let door = CallerDoor(local: local, authenticator: foundation.authenticator)
         let (accounts, repositories) = (identity.accounts, repositories)
         router = Self.router(door, [identity.addRoutes, repositories.addRoutes, blobs.addRoutes, firehose.addRoutes]) {

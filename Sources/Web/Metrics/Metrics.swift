@@ -117,6 +117,16 @@ package final class MetricRegistry: Sendable {
         add(name, help: help, type: "gauge", labels: labels, source: .gauge(read))
     }
 
+    /// A counter that is read when it is asked for; `name` ends in `_total`, `read` must be quick.
+    package func counter(
+        _ name: String,
+        help: String,
+        labels: [Label] = [],
+        read: @escaping @Sendable () -> Double
+    ) {
+        add(name, help: help, type: "counter", labels: labels, source: .gauge(read))
+    }
+
     /// A histogram of durations; `name` ends in `_seconds`.
     package func histogram(_ name: String, help: String, labels: [Label] = []) -> Histogram {
         let histogram = Histogram()
