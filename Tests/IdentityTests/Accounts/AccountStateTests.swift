@@ -166,7 +166,7 @@ struct AccountStateTests {
         try await home.accounts.delete(did, by: .operator)
         try await home.accounts.delete(did, by: .operator)
         let events = try await home.events()
-        #expect(events.map(\.kind) == [.account, .account])
+        #expect(events.map(\.kind) == [.account])
         let frame = try FirehoseFrame(bytes: try #require(events.last).frame)
         guard case .event(_, .account(let account)) = frame else { throw TestRepositories.Failure.onCreate }
         #expect(!account.isActive && account.status == .deleted)
