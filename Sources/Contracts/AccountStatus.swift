@@ -22,6 +22,16 @@ package enum AccountStatus: String, Sendable, Hashable, CaseIterable, Codable {
     }
 }
 
+extension AccountStatus {
+    /// Whether others may learn that there is such an account: not before it was let in, nor once it was turned away.
+    package var isKnownOutside: Bool {
+        switch self {
+        case .pending, .rejected: false
+        case .approved, .disabled, .suspended, .takendown, .deactivated: true
+        }
+    }
+}
+
 /// The hosting state of a repository in `#account` events and `getRepoStatus`.
 package enum HostingStatus: String, Sendable, Hashable {
     case active

@@ -1,5 +1,6 @@
 package import ATProtocol
 package import Base
+package import Storage
 
 /// What other rooms may know of an account.
 package struct AccountStanding: Sendable, Hashable {
@@ -25,6 +26,10 @@ package protocol Accounts: Sendable {
     func standing(of identifier: ATIdentifier) async throws -> AccountStanding?
     /// The accounts of `dids`, in any order; absent ones are left out.
     func standings(of dids: [DID]) async throws -> [AccountStanding]
+    /// Where `did` stands in the very transaction of `scope`, changes made in it included; nil when it does not live here.
+    ///
+    /// For what must not land behind an account's takedown. One row by its primary key.
+    func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus?
     /// People who may be shown on the start page, newest first.
     func publicPeople(limit: Int) async throws -> [AccountStanding]
 }

@@ -24,7 +24,10 @@ final class House: Sendable {
     let blobs: BlobService
 
     /// Opens a house; on the same directory a second time, the same state.
-    init(directory existing: String? = nil, options: SQLiteOptions = SQLiteOptions()) async throws {
+    init(
+        directory existing: String? = nil, options: SQLiteOptions = SQLiteOptions(),
+        blobLimits: BlobLimits = BlobLimits()
+    ) async throws {
         directory = existing ?? NSTemporaryDirectory() + "kith-publishing-" + Hex.encode(SystemRandomness().bytes(8))
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         database = try SQLiteDatabase(path: directory + "/kith.sqlite", options: options)
@@ -43,7 +46,7 @@ final class House: Sendable {
             spoolDirectory: directory + "/tmp")
         let store = try DiskBlobStore(path: directory + "/blobs", randomness: SystemRandomness())
         blobs = BlobService(
-            database: database, store: store, ledger: ledger, reader: reader, clock: clock, limits: BlobLimits())
+            database: database, store: store, ledger: ledger, reader: reader, clock: clock, limits: blobLimits)
     }
 
     static func catalog() throws -> LexiconCatalog {
@@ -126,6 +129,10 @@ final class TestAccounts: Accounts, IdentityDirectory {
         }
     }
 
+    func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus? {
+        state.withLock { $0[did]?.status }
+    }
+
     func standings(of dids: [DID]) async throws -> [AccountStanding] {
         state.withLock { state in dids.compactMap { state[$0] } }
     }
@@ -146,7 +153,11 @@ final class TestKeys: SigningKeys {
     func add(_ key: PrivateKey, for did: DID) { state.withLock { $0[did] = key } }
     func key(of did: DID) -> PublicKey? { state.withLock { $0[did]?.publicKey } }
 
+    /// Called whenever a key is asked for: between the admission of a write and its commit.
+    let asked = Mutex<@Sendable () -> Void>({})
+
     func signer(for did: DID) async throws -> any RepositorySigner {
+        asked.withLock { $0 }()
         guard let key = state.withLock({ $0[did] }) else { throw SigningKeyError.notInCustody }
         return key
     }

@@ -60,6 +60,10 @@ package final class AccountStandings: Accounts {
         return known + read
     }
 
+    package func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus? {
+        try AccountStore.status(of: did, in: scope)
+    }
+
     package func publicPeople(limit: Int) async throws -> [AccountStanding] {
         try await database.read { try AccountStore.newest(limit: limit, in: $0).map(\.standing) }
     }

@@ -17,6 +17,11 @@ enum AccountStore {
         try first("did = $1", [.text(did.string)], in: scope)
     }
 
+    static func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus? {
+        try scope.first("SELECT status FROM account WHERE did = $1", [.text(did.string)])
+            .map { AccountStatus(rawValue: try $0.text(0)) ?? .disabled }
+    }
+
     static func account(_ handle: Handle, in scope: any ReadScope) throws -> AccountRow? {
         try first("handle = $1", [.text(handle.string)], in: scope)
     }

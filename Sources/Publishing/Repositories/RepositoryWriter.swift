@@ -96,8 +96,12 @@ package final class RepositoryWriter: Sendable {
 
     private func admit(_ did: DID, _ caller: Caller) async throws {
         guard caller.did == did else { throw RepositoryWriteError.notOwner }
-        guard let standing = try await accounts.standing(of: did) else { throw RepositoryWriteError.notHosted }
-        guard standing.status == .approved else { throw RepositoryWriteError.inactive(standing.status) }
+        try Self.admit(try await accounts.standing(of: did)?.status)
+    }
+
+    private static func admit(_ status: AccountStatus?) throws(RepositoryWriteError) {
+        guard let status else { throw .notHosted }
+        guard status == .approved else { throw .inactive(status) }
     }
 
     private func slot(of did: DID) -> Slot {
@@ -138,17 +142,26 @@ package final class RepositoryWriter: Sendable {
             case .submitted(let commit, let pending): if try await pending.value() { return commit }
             case .unchanged(let pending):
                 // Judged on a state that is on its way to disk: the answer waits for it.
-                guard let pending else { return nil }
-                if (try? await pending.value()) == true { return nil }
+                if await Self.hasLanded(pending) { return nil }
+            case .refused(let refusal, let pending):
+                if await Self.hasLanded(pending) { throw refusal }
             }
         }
         throw RepositoryWriteError.contended
+    }
+
+    /// Whether the state that something was judged on is on disk; waits for it.
+    private static func hasLanded(_ pending: PendingCommit?) async -> Bool {
+        guard let pending else { return true }
+        return (try? await pending.value()) == true
     }
 
     private enum Step: Sendable {
         /// Nothing had to change in the state that this commit, if any, brings about.
         case unchanged(PendingCommit?)
         case submitted(Commit, PendingCommit)
+        /// The state that this commit, if any, brings about forbids the write.
+        case refused(RepositoryWriteError, PendingCommit?)
     }
 
     private func submit(
@@ -168,7 +181,7 @@ package final class RepositoryWriter: Sendable {
         } catch let refusal as RepositoryWriteError {
             // The state forbade it; the state itself is as good as before.
             slot.tip.withLock { $0 = tip }
-            throw refusal
+            return .refused(refusal, slot.pending.withLock { $0 })
         }
         guard let outcome = edited else {
             slot.tip.withLock { $0 = tip }
@@ -180,7 +193,10 @@ package final class RepositoryWriter: Sendable {
         slot.pending.withLock { $0 = pending }
         append(outcome, did: did, now: now, collections: followUp, id: tip.id) { result in
             // What was built on a commit that did not land must not be built upon.
-            if (try? result.get()) != true { slot.tip.withLock { $0 = nil } }
+            if (try? result.get()) != true {
+                slot.tip.withLock { $0 = nil }
+                slot.pending.withLock { if $0 === pending { $0 = nil } }
+            }
             pending.settle(result)
         }
         return .submitted(outcome.change.commit, pending)
@@ -263,11 +279,13 @@ package final class RepositoryWriter: Sendable {
         _ outcome: CommitEdit.Outcome, did: DID, now: Timestamp, collections: CollectionChanges, id: Int64,
         settled: @escaping @Sendable (Result<Bool, any Error>) -> Void
     ) {
-        let (log, blobs) = (log, blobs)
+        let (log, blobs, accounts) = (log, blobs, accounts)
         let change = outcome.change
         let entry = LogEntry(
             did: did, kind: .commit, time: now, frame: outcome.frame)
         let body: @Sendable (any WriteScope) throws -> Bool = { scope in
+            // Judged here once more: no commit may follow the event that the account was taken down.
+            try Self.admit(try accounts.status(of: did, in: scope))
             try blobs.check(change, in: scope)
             guard try RepositoryStore.moveHead(change, in: scope) else { return false }
             try RepositoryStore.store(change, in: scope)

@@ -73,6 +73,23 @@ struct AccountStateTests {
         }
     }
 
+    /// Memory is told only once a change is on disk; whoever stands behind it in line must see it before.
+    @Test func aTransactionSeesTheStatusAsItWillBe() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        let standings = home.foundation.accounts
+        let seen = try await home.database.write { write in
+            guard var account = try AccountStore.account(did, in: write) else { return AccountStatus?.none }
+            account.status = .takendown
+            try AccountStore.setStatus(account, in: write)
+            return try standings.status(of: did, in: write)
+        }
+        #expect(seen == .takendown)
+        let other = try DID(parsing: "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb")
+        #expect(try await home.database.read { try standings.status(of: other, in: $0) } == nil)
+        await home.discard()
+    }
+
     @Test func administratorsCannotBePutAway() async throws {
         let home = try await Home()
         let admin = try await home.account("adele", maker: .operator(roles: [.admin])).account.did

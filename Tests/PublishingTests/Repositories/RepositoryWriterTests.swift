@@ -107,6 +107,30 @@ import Testing
         #expect(listed.rows.map(\.path) == model.keys.sorted().map { "\(Self.collection)/\($0)" })
     }
 
+    /// A takedown between the admission of a write and its commit: no `#commit` may follow the `#account` event.
+    @Test(arguments: AccountStatus.allCases.filter { $0 != .approved })
+    func standingIsJudgedInTheCommitsTransaction(status: AccountStatus) async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let same = Self.write(.put(key: try RecordKey(parsing: "a"), record: Self.record(1)))
+        _ = try await house.writer.apply([same], to: did, by: house.caller(did))
+        let (events, head) = (try await house.events().count, try await house.service.head(of: did))
+        house.keys.asked.withLock { $0 = { house.accounts.set(status, of: did) } }
+        let write = Self.write(.create(key: nil, record: Self.record(2)))
+        await #expect(throws: RepositoryWriteError.inactive(status)) {
+            try await house.writer.apply([write], to: did, by: house.caller(did))
+        }
+        #expect(try await house.events().count == events)
+        #expect(try await house.service.head(of: did) == head)
+        // Let in again, writing goes on where it was, whether anything changes or not.
+        house.keys.asked.withLock { $0 = { house.accounts.set(.approved, of: did) } }
+        house.accounts.set(.approved, of: did)
+        #expect(try await house.writer.apply([same], to: did, by: house.caller(did)).commit == nil)
+        let outcome = try await house.writer.apply([write], to: did, by: house.caller(did), swapCommit: head?.commit)
+        #expect(outcome.commit != nil)
+        await house.discard()
+    }
+
     @Test func swapsAreJudgedOnThePresentState() async throws {
         let house = try await House()
         let did = try await house.account(1)
