@@ -44,6 +44,7 @@ struct ConfigurationTests {
         #expect(!configuration.isDevelopment && !configuration.showsMetrics)
         #expect(configuration.directory == nil && configuration.administrator == nil && configuration.crawlers.isEmpty)
         #expect(configuration.blobSizeBytesMax == 100_000_000)
+        #expect(configuration.blobAccountSizeBytesMax == 10_000_000_000)
         #expect(configuration.firehose.ageMax == .seconds(72 * 3600))
         #expect(configuration.roles == [.all])
     }
@@ -93,6 +94,11 @@ struct ConfigurationTests {
         #expect(configuration.firehose.sizeBytesMax == 1_000_000_000)
         #expect(configuration.firehose.memoryBytes == 2_000_000)
         #expect(configuration.crawlers.map(\.string) == ["https://relay.example", "https://other.example"])
+    }
+
+    @Test func anAccountMayHoldAtLeastOneBlob() {
+        let found = mistakes(environment: ["KITH_BLOBS_SIZE_MAX": "5 MB", "KITH_BLOBS_ACCOUNT_SIZE_MAX": "4 MB"])
+        #expect(found.count == 1 && found[0].contains("is less than blobs.size-max"), "\(found)")
     }
 
     @Test func allMistakesAreToldAtOnce() {

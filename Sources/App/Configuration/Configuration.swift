@@ -44,6 +44,8 @@ package struct Configuration: Sendable {
     package var database: DatabaseLocation
     package var blobs: BlobsLocation
     package var blobSizeBytesMax: Int
+    /// What the blobs of one account may hold in all.
+    package var blobAccountSizeBytesMax: Int
     package var importSizeBytesMax: Int
     package var keyEncryptionSecret: Secret?
     /// The directory to register identities in; nil is the embedded one.
@@ -92,6 +94,7 @@ package struct Configuration: Sendable {
         database = reader.read(Keys.databaseURL, else: .sqlite(path: data + "/kith.sqlite"))
         blobs = reader.read(Keys.blobsURL, else: .file(path: data + "/blobs"))
         blobSizeBytesMax = reader.read(Keys.blobSizeMax, else: 0)
+        blobAccountSizeBytesMax = reader.read(Keys.blobAccountSizeMax, else: 0)
         importSizeBytesMax = reader.read(Keys.importSizeMax, else: 0)
         keyEncryptionSecret = reader.read(Keys.keyEncryptionSecret)
         directory = reader.read(Keys.plcURL)
@@ -129,6 +132,9 @@ package struct Configuration: Sendable {
         if roles.isEmpty { reader.complain(Keys.roles, "names no role") }
         if let secret = keyEncryptionSecret, secret.value.utf8.count < KeyVault.secretBytesMin {
             reader.complain(Keys.keyEncryptionSecret, "is shorter than \(KeyVault.secretBytesMin) bytes")
+        }
+        if blobAccountSizeBytesMax < blobSizeBytesMax {
+            reader.complain(Keys.blobAccountSizeMax, "is less than blobs.size-max")
         }
         if name.did == nil { reader.complain(Keys.hostname, "can't be made a did:web of") }
     }

@@ -68,9 +68,14 @@ package enum ConfigurationKeys {
         "blobs.url", .blobs, standard: "`file:<data>/blobs`", "Where the bytes of blobs are kept.")
     static let blobSizeMax = ConfigurationKey(
         "blobs.size-max", .size(1_000_000...5_000_000_000), 100_000_000, "The largest blob that may be uploaded.")
+    static let blobAccountSizeMax = ConfigurationKey(
+        "blobs.account-size-max", .size(1_000_000...1_000_000_000_000_000), 10_000_000_000,
+        "What the blobs of one account may hold in all. Once it is reached uploads are refused with "
+            + "`QuotaExceeded` until records that mention blobs are deleted; nothing is removed.")
     static let importSizeMax = ConfigurationKey(
-        "import.size-max", .size(1_000_000...1_000_000_000_000), 4_000_000_000,
-        "The largest archive that may be imported as a repository.")
+        "import.size-max", .size(1_000_000...1_000_000_000_000), 2_000_000_000,
+        "The largest archive that may be imported as a repository. It is kept in `<data>` while it is "
+            + "checked, with about 100 bytes of memory for each of its blocks.")
     static let keyEncryptionSecret = ConfigurationKey(
         "key-encryption-secret", .secret, standard: "none: a key file in `<data>/secrets`",
         "At least 32 bytes from which the key is made that seals signing keys in the database. "
@@ -146,7 +151,8 @@ package enum ConfigurationKeys {
         Section(
             title: "Storage",
             entries: [
-                databaseURL.entry, blobsURL.entry, blobSizeMax.entry, importSizeMax.entry, keyEncryptionSecret.entry,
+                databaseURL.entry, blobsURL.entry, blobSizeMax.entry, blobAccountSizeMax.entry, importSizeMax.entry,
+                keyEncryptionSecret.entry,
             ]),
         Section(title: "The network", entries: [plcURL.entry, crawlers.entry, outboundGuard.entry, rateLimits.entry]),
         Section(

@@ -25,6 +25,7 @@ extension Configuration {
     var blobLimits: BlobLimits {
         var limits = BlobLimits()
         limits.sizeBytesMax = Int64(blobSizeBytesMax)
+        limits.accountSizeBytesMax = Int64(blobAccountSizeBytesMax)
         return limits
     }
 

@@ -24,7 +24,9 @@ package enum BlobError: Error, Sendable, Hashable, WireConvertible {
         case .empty: WireFailure(status: 400, error: "InvalidRequest", message: "The body is empty.")
         case .overQuota(let sizeBytesMax):
             WireFailure(
-                status: 413, error: "QuotaExceeded", message: "The account may hold \(sizeBytesMax) bytes of blobs.")
+                status: 413, error: "QuotaExceeded",
+                message: "The blobs of an account may hold \(sizeBytesMax) bytes in all; there is no room for this one."
+            )
         }
     }
 }

@@ -61,9 +61,9 @@ package struct BlobRoutes: Sendable {
         let did = try input.did("did")
         let cid = try input.cid(call.parameter("cid") ?? "", "cid")
         let row = try await blobs.blob(cid, of: did, for: call.caller)
-        let tag = "\"\(cid)\""
+        let (tag, conditions) = (EntityTag(strong: cid.string), Preconditions(call.head))
         var headers: [XRPCResponse.Header] = [
-            .init(name: "ETag", value: tag), .init(name: "Accept-Ranges", value: "bytes"),
+            .init(name: "ETag", value: tag.headerValue), .init(name: "Accept-Ranges", value: "bytes"),
             .init(name: "Content-Security-Policy", value: "default-src 'none'; sandbox"),
             .init(name: "X-Content-Type-Options", value: "nosniff"),
             .init(name: "Content-Disposition", value: "attachment; filename=\"\(cid)\""),
@@ -71,10 +71,12 @@ package struct BlobRoutes: Sendable {
         if case .anonymous = call.caller {
             headers.append(.init(name: "Cache-Control", value: "public, max-age=31536000, immutable"))
         }
-        if call.header("if-none-match") == tag {
-            return XRPCResponse(status: 304, contentType: nil, headers: headers, content: .none)
+        switch conditions.verdict(on: tag) {
+        case .failed: throw WebFailure.preconditionFailed
+        case .notModified: return .empty(status: 304, headers: headers)
+        case .proceed: break
         }
-        let wanted = (call.header("if-range").map { $0 == tag } ?? true) ? call.header("range") : nil
+        let wanted = conditions.admitsRange(of: tag) ? call.header("range") : nil
         switch ByteRange(wanted, sizeBytes: row.sizeBytes) {
         case .whole:
             let contents = try await blobs.contents(row, range: nil)

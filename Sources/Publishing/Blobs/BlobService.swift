@@ -7,8 +7,8 @@ package import Storage
 package struct BlobLimits: Sendable, Hashable {
     /// The largest blob.
     package var sizeBytesMax: Int64 = 100_000_000
-    /// What one account may hold in sum; nil for no bound.
-    package var accountSizeBytesMax: Int64?
+    /// What one account may hold in sum, uploads that no record mentions yet included.
+    package var accountSizeBytesMax: Int64 = 10_000_000_000
     /// How long an upload waits for a record; the protocol asks for an hour at least.
     package var temporaryLifetime: Duration = .seconds(24 * 3600)
 
@@ -45,13 +45,14 @@ package struct BlobService: Sendable {
     ) async throws -> BlobReference {
         let ledger = ledger
         let quota = limits.accountSizeBytesMax
-        let (repository, held) = try await database.read { scope in
+        let held = try await database.read { scope in
             guard let row = try RepositoryStore.repository(did, in: scope) else {
                 throw RepositoryReadError.repositoryNotFound
             }
-            return (row, try ledger.sizeBytes(repository: row.id, in: scope))
+            return try ledger.sizeBytes(repository: row.id, in: scope)
         }
-        if let quota, held >= quota { throw BlobError.overQuota(sizeBytesMax: quota) }
+        // Judged before the body is taken and once more with its size; what is held already may come again.
+        guard held < quota else { throw BlobError.overQuota(sizeBytesMax: quota) }
         let stored = try await store.put(body, for: did, sizeBytesMax: limits.sizeBytesMax)
         do {
             guard stored.sizeBytes > 0 else { throw BlobError.empty }
@@ -62,9 +63,9 @@ package struct BlobService: Sendable {
                 guard let present = try RepositoryStore.repository(did, in: scope) else {
                     throw RepositoryReadError.repositoryNotFound
                 }
-                if let quota, try ledger.sizeBytes(repository: repository.id, in: scope) + stored.sizeBytes > quota {
-                    throw BlobError.overQuota(sizeBytesMax: quota)
-                }
+                let isHeld = try ledger.row(stored.cid, repository: present.id, in: scope) != nil
+                let sum = try ledger.sizeBytes(repository: present.id, in: scope) + stored.sizeBytes
+                guard isHeld || sum <= quota else { throw BlobError.overQuota(sizeBytesMax: quota) }
                 return try ledger.add(stored, mimeType: type, repository: present, now: now, in: scope)
             }
             return BlobReference(cid: row.cid, mimeType: row.mimeType, sizeBytes: row.sizeBytes)

@@ -125,7 +125,7 @@ extension OutgoingResponse {
         case .bytes(let bytes): copy.setBytes(bytes, mayCompress: mayCompress, byteCountMin: byteCountMin)
         case .stream(let stream):
             if mayCompress {
-                copy.fields.replaceOrAdd(name: "content-encoding", value: "gzip")
+                copy.markCompressed()
                 copy.fields.remove(name: "content-length")
             } else if let byteCount = stream.byteCount {
                 copy.fields.replaceOrAdd(name: "content-length", value: String(byteCount))
@@ -138,11 +138,19 @@ extension OutgoingResponse {
         return copy
     }
 
+    private mutating func markCompressed() {
+        fields.replaceOrAdd(name: "content-encoding", value: "gzip")
+        // A strong tag names the bytes before compression (RFC 9110 section 8.8.1).
+        if let tag = fields.first(name: "etag"), tag.hasPrefix("\"") {
+            fields.replaceOrAdd(name: "etag", value: "W/" + tag)
+        }
+    }
+
     private mutating func setBytes(_ bytes: [UInt8], mayCompress: Bool, byteCountMin: Int) {
         var sent = bytes
         if mayCompress, bytes.count >= byteCountMin, let compressed = GzipEncoder.compress(bytes) {
             sent = compressed
-            fields.replaceOrAdd(name: "content-encoding", value: "gzip")
+            markCompressed()
         }
         if status.mayHaveResponseBody {
             fields.replaceOrAdd(name: "content-length", value: String(sent.count))

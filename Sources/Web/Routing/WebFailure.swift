@@ -16,6 +16,8 @@ package enum WebFailure: WireConvertible, Hashable {
     case requestTimeout
     /// The client accepts none of the forms this answer has.
     case notAcceptable(offered: String)
+    /// `If-Match` names another state than the present one.
+    case preconditionFailed
     /// The body is longer than this route takes.
     case payloadTooLarge(byteCountMax: Int)
     /// The body's media type isn't one the method takes.
@@ -49,6 +51,8 @@ package enum WebFailure: WireConvertible, Hashable {
             WireFailure(status: 408, error: "RequestTimeout", message: "The request did not arrive in time")
         case .notAcceptable(let offered):
             WireFailure(status: 406, error: "NotAcceptable", message: "The answer is \(offered)")
+        case .preconditionFailed:
+            WireFailure(status: 412, error: "PreconditionFailed", message: "If-Match names none of what is here")
         case .payloadTooLarge(let byteCountMax):
             WireFailure(
                 status: 413, error: "PayloadTooLarge", message: "The body may have at most \(byteCountMax) bytes")

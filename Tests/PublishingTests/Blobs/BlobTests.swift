@@ -75,6 +75,31 @@ import Testing
         await house.discard()
     }
 
+    @Test func anAccountHoldsItsShare() async throws {
+        var limits = BlobLimits()
+        #expect(limits.accountSizeBytesMax > limits.sizeBytesMax, "there is a bound unless one is set")
+        limits.accountSizeBytesMax = 10
+        let house = try await House(blobLimits: limits)
+        let did = try await house.account(1)
+        let first = try await house.blobs.upload(bytes([1, 2, 3, 4, 5, 6]), declaredType: nil, for: did)
+        let refusal = BlobError.overQuota(sizeBytesMax: 10)
+        await #expect(throws: refusal) {
+            try await house.blobs.upload(bytes([1, 2, 3, 4, 5]), declaredType: nil, for: did)
+        }
+        #expect(refusal.wire.status == 413 && refusal.wire.error == "QuotaExceeded")
+        let again = try await house.blobs.upload(bytes([1, 2, 3, 4, 5, 6]), declaredType: nil, for: did)
+        #expect(again == first, "what is held already takes no more room")
+        _ = try await house.blobs.upload(bytes([1, 2, 3, 4]), declaredType: nil, for: did)
+        await #expect(throws: refusal) { try await house.blobs.upload(bytes([9]), declaredType: nil, for: did) }
+        // Another account has its own share, and what goes makes room.
+        let other = try await house.account(2)
+        _ = try await house.blobs.upload(bytes([9]), declaredType: nil, for: other)
+        house.clock.advance(by: .seconds(25 * 3600))
+        _ = try await house.blobs.sweep()
+        _ = try await house.blobs.upload(bytes([9]), declaredType: nil, for: did)
+        await house.discard()
+    }
+
     @Test func theTypeIsWhatTheBytesSay() async throws {
         let house = try await House()
         let did = try await house.account(1)
