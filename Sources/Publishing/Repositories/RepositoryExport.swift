@@ -15,9 +15,11 @@ package struct RepositoryExport: Sendable {
 
     /// The archive of the repository's present state: commit, then nodes and records in pre-order.
     ///
-    /// - Parameter since: leaves out what the reader had at that revision already.
-    package func stream(_ did: DID, since: TID?) async throws -> ByteStream {
-        try await database.stream { scope, sink in
+    /// - Parameters:
+    ///   - since: leaves out what the reader had at that revision already.
+    ///   - client: whose share of the database's streams it takes; nil is this server itself.
+    package func stream(_ did: DID, since: TID?, for client: String? = nil) async throws -> ByteStream {
+        try await database.stream(for: client) { scope, sink in
             guard let row = try RepositoryStore.repository(did, in: scope) else {
                 throw RepositoryReadError.repositoryNotFound
             }

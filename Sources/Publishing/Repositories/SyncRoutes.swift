@@ -37,12 +37,16 @@ package struct SyncRoutes: Sendable {
         } else {
             since = nil
         }
-        let tag = "\"\(row.commit)\(since.map { "-\($0)" } ?? "")\""
-        let headers: [XRPCResponse.Header] = [.init(name: "ETag", value: tag)]
-        if call.header("if-none-match") == tag {
-            return XRPCResponse(status: 304, contentType: nil, headers: headers, content: .none)
+        let tag = EntityTag(strong: "\(row.commit)\(since.map { "-\($0)" } ?? "")")
+        let headers: [XRPCResponse.Header] = [.init(name: "ETag", value: tag.headerValue)]
+        switch Preconditions(call.head).verdict(on: tag) {
+        case .failed: throw WebFailure.preconditionFailed
+        case .notModified: return .empty(status: 304, headers: headers)
+        case .proceed: break
         }
-        let stream = try await export.stream(row.did, since: since)
+        // Who downloads slowly must not keep others from it.
+        let client = call.caller.isAdministrator ? nil : call.head.addressKey
+        let stream = try await export.stream(row.did, since: since, for: client)
         return .stream(stream, contentType: CARWriter.mimeType, headers: headers)
     }
 

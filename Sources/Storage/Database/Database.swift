@@ -43,11 +43,14 @@ package protocol Database: Sendable {
     /// Reads one consistent state for as long as it takes, on a thread of its own, writing bytes to a bounded buffer.
     ///
     /// The producer waits while the buffer is full. The stream ends with `.stalled` when the consumer takes nothing
-    /// for longer than the stall timeout, and when its snapshot would make the log of changes outgrow its bound. A
-    /// consumer that drops the stream, or whose task is cancelled, ends the producer at its next `write`.
-    /// - Throws: `.overloaded` when too many streams run and wait; `.closed`. What `body` throws ends the stream.
+    /// for longer than the stall timeout, when it takes too little while others wait for its place, and when its
+    /// snapshot would make the log of changes outgrow its bound. A consumer that drops the stream, or whose task is
+    /// cancelled, ends the producer at its next `write`.
+    /// - Parameter client: whose share of the streams it takes, e.g. an address; nil is this server itself.
+    /// - Throws: `.overloaded` when too many streams run and wait, `.shareExceeded` when too many are of `client`;
+    ///   `.closed`. What `body` throws ends the stream.
     func stream(
-        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+        for client: String?, _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
     ) async throws(StorageError) -> ByteStream
 
     /// Counters for metrics, since the database was opened. Cheap.
@@ -103,6 +106,15 @@ package struct SequenceName: Sendable, Hashable {
 
     package init(_ name: String) {
         self.name = name
+    }
+}
+
+extension Database {
+    /// As `stream(for:_:)`, for this server itself.
+    package func stream(
+        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+    ) async throws(StorageError) -> ByteStream {
+        try await stream(for: nil, body)
     }
 }
 

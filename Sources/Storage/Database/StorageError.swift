@@ -10,9 +10,11 @@ package enum StorageError: Error, Sendable, Hashable {
     case busy
     /// Too many writes or streams wait already. Nothing was changed; may be tried again.
     case overloaded
+    /// This client's streams hold and wait for all that one client may. May be tried again.
+    case shareExceeded
     /// A read ran past its time limit and was interrupted.
     case timedOut
-    /// A stream's consumer took nothing for too long, or its snapshot kept the log of changes from being trimmed.
+    /// A stream's consumer took nothing for too long, or too little while others waited, or its snapshot kept the log of changes from being trimmed.
     case stalled
     /// The database is closed, or closing.
     case closed
@@ -42,7 +44,7 @@ package enum StorageError: Error, Sendable, Hashable {
     /// Whether the very same request may succeed a little later.
     package var isTransient: Bool {
         switch self {
-        case .full, .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable: true
+        case .full, .busy, .overloaded, .shareExceeded, .timedOut, .stalled, .closed, .unavailable: true
         case .constraintViolation, .corrupt, .statement, .invalidParameter, .decoding: false
         }
     }
@@ -54,6 +56,11 @@ extension StorageError: WireConvertible {
         case .full:
             WireFailure(
                 status: 507, error: "InsufficientStorage", message: "The server has no room left. Nothing was changed.")
+        case .shareExceeded:
+            WireFailure(
+                status: 429, error: "RateLimitExceeded",
+                message: "Too many downloads of yours run at once. Please try again when one has ended.",
+                headers: [.init(name: "Retry-After", value: "10")])
         case .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable:
             WireFailure(
                 status: 503, error: "ServiceUnavailable", message: "The server is busy. Please try again shortly.",

@@ -11,6 +11,7 @@ package final class SQLiteDatabase: Database {
     private let readers: WorkerThreads<SQLiteConnection>
     private let streamers: WorkerThreads<SQLiteConnection>
     private let running: RunningStreams
+    private let shares: StreamShares
     private let checkpointer: SQLiteCheckpointer
 
     /// Opens the file at `path`, creating it if need be. Blocks for as long as the file system does.
@@ -31,11 +32,15 @@ package final class SQLiteDatabase: Database {
         readers = WorkerThreads(name: "kith-read", threadsMax: options.readersMax, queueMax: options.readsWaitingMax) {
             try file.withReader($0)
         }
-        streamers = WorkerThreads(
-            name: "kith-stream", threadsMax: options.streamsMax, queueMax: options.streamsWaitingMax
-        ) {
+        // Who waits is the shares' matter; a thread that hands its place on may not be idle yet.
+        streamers = WorkerThreads(name: "kith-stream", threadsMax: options.streamsMax, queueMax: options.streamsMax) {
             try file.withReader($0)
         }
+        shares = StreamShares(
+            limits: StreamShares.Limits(
+                runningMax: options.streamsMax, waitingMax: options.streamsWaitingMax,
+                runningPerClientMax: options.streamsPerClientMax,
+                waitingPerClientMax: options.streamsWaitingPerClientMax))
         checkpointer.start(checkpointQueue)
         committer.start(name: "kith-commit") { loop in
             queue.inDatabase { db in
@@ -76,26 +81,42 @@ package final class SQLiteDatabase: Database {
     }
 
     package func stream(
-        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+        for client: String?, _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
     ) async throws(StorageError) -> ByteStream {
-        let buffer = ByteBuffer(sizeBytesMax: options.streamBufferBytes, stallTimeout: options.stallTimeout)
-        let running = running
-        try streamers.launch { connection in
-            let end = Result {
-                let stop = StopFlag()
-                try running.add(buffer, stop)
-                defer { running.remove(buffer) }
-                try connection.reading(stop: stop) {
-                    let sink = ChunkingSink(buffer)
-                    try body(connection, sink)
-                    try sink.flush()
-                }
-            }
+        let (shares, running, streamers) = (shares, running, streamers)
+        let pace = ByteBuffer.Pace(least: options.leastRate) { shares.isContended(for: client) }
+        let buffer = ByteBuffer(
+            sizeBytesMax: options.streamBufferBytes, stallTimeout: options.stallTimeout, pace: pace)
+        let end: @Sendable (Result<Void, any Error>) -> Void = { end in
             buffer.finish(end)
-        } failed: { error in
-            buffer.finish(.failure(error))
+            shares.leave(client)
+        }
+        try shares.enter(client, buffer) {
+            do throws(StorageError) {
+                try streamers.launch { connection in
+                    end(Result { try Self.run(body, into: buffer, on: connection, running) })
+                } failed: { error in
+                    end(.failure(error))
+                }
+            } catch {
+                end(.failure(error))
+            }
         }
         return ByteStream(buffer)
+    }
+
+    private static func run(
+        _ body: (any ReadScope, any ByteSink) throws -> Void, into buffer: ByteBuffer,
+        on connection: SQLiteConnection, _ running: RunningStreams
+    ) throws {
+        let stop = StopFlag()
+        try running.add(buffer, stop)
+        defer { running.remove(buffer) }
+        try connection.reading(stop: stop) {
+            let sink = ChunkingSink(buffer)
+            try body(connection, sink)
+            try sink.flush()
+        }
     }
 
     package func statistics() -> DatabaseStatistics {
@@ -106,6 +127,7 @@ package final class SQLiteDatabase: Database {
     }
 
     package func close() async {
+        shares.close()
         running.close()
         await streamers.close()
         await readers.close()

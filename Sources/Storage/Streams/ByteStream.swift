@@ -56,18 +56,38 @@ final class ByteBuffer: Sendable {
         var end: Result<Void, any Error>?
         var isAbandoned = false
         var isProducerWaiting = false
+        /// How long the producer waited in the present window, and what was taken meanwhile.
+        var waited = Duration.zero
+        var takenBytes = 0
+        /// Whether the consumer took less than it has to in the window before.
+        var isSlow = false
         var consumer: CheckedContinuation<[UInt8]?, any Error>?
+    }
+
+    /// What is demanded of the consumer while others wait.
+    struct Pace: Sendable {
+        var least: StreamLeastRate
+        /// Whether others wait for this stream to end.
+        var isContended: @Sendable () -> Bool
     }
 
     private let sizeBytesMax: Int
     private let stallTimeout: Duration
+    private let pace: Pace
     private let state = Mutex(State())
     private let space = DispatchSemaphore(value: 0)
 
-    init(sizeBytesMax: Int, stallTimeout: Duration) {
+    /// How often the pace is looked at in a window.
+    private static let looksPerWindow = 16
+
+    init(sizeBytesMax: Int, stallTimeout: Duration, pace: Pace) {
         self.sizeBytesMax = sizeBytesMax
         self.stallTimeout = stallTimeout
+        self.pace = pace
     }
+
+    /// Whether nobody wants what would come: the consumer is gone, or the stream has ended.
+    var isOver: Bool { state.withLock { $0.isAbandoned || $0.end != nil } }
 
     /// Appends a chunk; waits on the calling thread while the buffer is full.
     func put(_ chunk: [UInt8]) throws(StorageError) {
@@ -92,11 +112,41 @@ final class ByteBuffer: Sendable {
             case .done: return
             case .hand(let consumer): return consumer.resume(returning: chunk)
             case .refuse(let error): throw error
-            case .wait:
-                let timeout = DispatchTime.now() + .microseconds(Int(clamping: stallTimeout.wholeMicroseconds))
-                if space.wait(timeout: timeout) == .timedOut { finish(.failure(StorageError.stalled)) }
+            case .wait: waitForSpace()
             }
         }
+    }
+
+    /// Returns when there is space again, or the stream has ended: by the consumer, or here, because it stalls.
+    private func waitForSpace() {
+        let clock = ContinuousClock()
+        let deadline = clock.now + stallTimeout
+        var last = clock.now
+        while true {
+            let look = min(pace.least.window / Self.looksPerWindow, deadline - last)
+            let isWoken =
+                space.wait(timeout: .now() + .microseconds(Int(clamping: max(look, .zero).wholeMicroseconds)))
+                == .success
+            let now = clock.now
+            let isTooSlow = isTooSlow(afterWaiting: now - last)
+            last = now
+            if isWoken { return }
+            if now >= deadline || isTooSlow { return finish(.failure(StorageError.stalled)) }
+        }
+    }
+
+    /// Counts the time the producer waited. A consumer is judged by it alone: it may be slow, too, because little comes.
+    private func isTooSlow(afterWaiting duration: Duration) -> Bool {
+        let isSlow = state.withLock { state in
+            state.waited += duration
+            if state.waited >= pace.least.window {
+                state.isSlow = state.takenBytes < pace.least.bytes
+                state.waited = .zero
+                state.takenBytes = 0
+            }
+            return state.isSlow
+        }
+        return isSlow && pace.isContended()
     }
 
     /// Ends the stream; the first end counts. A failure overtakes the chunks that are waiting.
@@ -144,6 +194,7 @@ final class ByteBuffer: Sendable {
             if state.isAbandoned { return (.failure(CancellationError()), false) }
             if let chunk = state.chunks.popFirst() {
                 state.sizeBytes -= chunk.count
+                if state.isProducerWaiting { state.takenBytes += chunk.count }
                 let mustWake = state.isProducerWaiting && state.sizeBytes <= sizeBytesMax / 2
                 if mustWake { state.isProducerWaiting = false }
                 return (.success(chunk), mustWake)

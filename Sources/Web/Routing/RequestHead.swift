@@ -56,6 +56,9 @@ package struct RequestHead: Sendable {
     /// The host the client asked for, lower case, with its port where one was given; empty when the header is absent.
     package var host: String { header("host")?.lowercased() ?? "" }
 
+    /// The client's address as limits count it: an IPv6 client by its network (/64), of which anybody has plenty of addresses.
+    package var addressKey: String { IPAddress(remoteAddress)?.limitKey ?? remoteAddress }
+
     /// The media type of the body without parameters, lower case; nil when none was given.
     package var contentType: String? {
         header("content-type").map(MediaType.essence(of:))

@@ -142,13 +142,9 @@ package final class XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>
         do throws(WebFailure) {
             return try resolve(head)
         } catch {
-            if settings.rateLimiter != nil { try scope.charge(.global, key: limitKey(head), points: 1) }
+            if settings.rateLimiter != nil { try scope.charge(.global, key: head.addressKey, points: 1) }
             throw error
         }
-    }
-
-    private func limitKey(_ head: RequestHead) -> String {
-        IPAddress(head.remoteAddress)?.limitKey ?? head.remoteAddress
     }
 
     /// The route of a request.
@@ -221,7 +217,7 @@ package final class XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>
 
     private func chargeAddress(_ route: Route, head: RequestHead, scope: RequestScope) throws(RateLimitExceeded) {
         guard settings.rateLimiter != nil else { return }
-        let key = limitKey(head)
+        let key = head.addressKey
         if route.countsGlobally { try scope.charge(.global, key: key, points: 1) }
         for limit in route.limits where limit.key == nil {
             try scope.charge(limit.limit, key: key, points: limit.points)
