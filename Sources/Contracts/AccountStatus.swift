@@ -1,7 +1,9 @@
 /// Where an account stands on this server.
 ///
-/// `pending → approved | rejected`; `approved ⇄ deactivated` by its owner; `approved ⇄ suspended` by a moderator;
-/// anything `→ takendown` by an administrator and back to `approved`. `disabled` is set by an administrator alone.
+/// `pending → approved | rejected` by a moderator. An account that was let in is `deactivated` by its owner, `suspended`
+/// by a moderator, `takendown` or `disabled` by an administrator; each is lifted by itself and leads back to what was
+/// there before. Of several that hold, the status is the one that counts most: `takendown`, `disabled`, `suspended`,
+/// `deactivated`.
 package enum AccountStatus: String, Sendable, Hashable, CaseIterable, Codable {
     case pending
     case approved

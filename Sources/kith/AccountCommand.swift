@@ -16,7 +16,8 @@ struct AccountCommand: AsyncParsableCommand {
             """,
         subcommands: [
             Create.self, List.self, Show.self, Approve.self, Reject.self, Suspend.self, Unsuspend.self, TakeDown.self,
-            Restore.self, Deactivate.self, Activate.self, Roles.self, Password.self, Delete.self,
+            Restore.self, Disable.self, Enable.self, Deactivate.self, Activate.self, Roles.self, Password.self,
+            Delete.self,
         ])
 
     struct Create: AdministrationCommand {
@@ -139,73 +140,89 @@ struct NameArgument: ParsableArguments {
     var name: String
 }
 
-/// A command that puts an account into a state.
-protocol StatusCommand: AdministrationCommand {
-    static var status: String { get }
+/// A command that changes an account's state.
+protocol StateCommand: AdministrationCommand {
+    /// As `social.kith.admin.updateAccount` calls it.
+    static var change: String { get }
     var account: NameArgument { get }
 }
 
-extension StatusCommand {
+extension StateCommand {
     func perform(_ administration: Administration) async throws -> CommandOutput {
-        try await administration.updateAccount(account.name, status: Self.status)
+        try await administration.updateAccount(account.name, change: Self.change)
     }
 }
 
 extension AccountCommand {
-    struct Approve: StatusCommand {
+    struct Approve: StateCommand {
         static let configuration = CommandConfiguration(abstract: "Let a waiting account in.")
-        static let status = "approved"
+        static let change = "approve"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct Reject: StatusCommand {
+    struct Reject: StateCommand {
         static let configuration = CommandConfiguration(abstract: "Turn a waiting account away.")
-        static let status = "rejected"
+        static let change = "reject"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct Suspend: StatusCommand {
+    struct Suspend: StateCommand {
         static let configuration = CommandConfiguration(
             abstract: "Suspend an account: its sessions end and it can't be read.")
-        static let status = "suspended"
+        static let change = "suspend"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct Unsuspend: StatusCommand {
-        static let configuration = CommandConfiguration(abstract: "Lift a suspension.")
-        static let status = "approved"
+    struct Unsuspend: StateCommand {
+        static let configuration = CommandConfiguration(abstract: "Lift a suspension; the account is as it was before.")
+        static let change = "unsuspend"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct TakeDown: StatusCommand {
+    struct TakeDown: StateCommand {
         static let configuration = CommandConfiguration(
             commandName: "takedown", abstract: "Take an account down; its owner may still leave with their data.")
-        static let status = "takendown"
+        static let change = "takedown"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct Restore: StatusCommand {
-        static let configuration = CommandConfiguration(abstract: "Undo a takedown.")
-        static let status = "approved"
+    struct Restore: StateCommand {
+        static let configuration = CommandConfiguration(abstract: "Undo a takedown; the account is as it was before.")
+        static let change = "restore"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct Deactivate: StatusCommand {
+    struct Disable: StateCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shut an account: its sessions end and nobody can sign in to it.")
+        static let change = "disable"
+        @OptionGroup var common: AdministrationOptions
+        @OptionGroup var account: NameArgument
+    }
+
+    struct Enable: StateCommand {
+        static let configuration = CommandConfiguration(abstract: "Open an account again that was disabled.")
+        static let change = "enable"
+        @OptionGroup var common: AdministrationOptions
+        @OptionGroup var account: NameArgument
+    }
+
+    struct Deactivate: StateCommand {
         static let configuration = CommandConfiguration(abstract: "Hide an account, as its owner could.")
-        static let status = "deactivated"
+        static let change = "deactivate"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }
 
-    struct Activate: StatusCommand {
+    struct Activate: StateCommand {
         static let configuration = CommandConfiguration(abstract: "Make a hidden account active again.")
-        static let status = "approved"
+        static let change = "activate"
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
     }

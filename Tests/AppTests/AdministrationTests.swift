@@ -49,9 +49,9 @@ struct AdministrationTests {
 
             let did = try #require(made["did"]?.stringValue)
             #expect(
-                try value(try await administration.updateAccount(did, status: "suspended"))["status"] == "suspended")
+                try value(try await administration.updateAccount(did, change: "suspend"))["status"] == "suspended")
             #expect(
-                try value(try await administration.updateAccount("ada", status: "approved"))["status"] == "approved")
+                try value(try await administration.updateAccount("ada", change: "unsuspend"))["status"] == "approved")
             let roles = try await administration.changeRoles("ada@mail.test", add: ["auditor"], remove: ["moderator"])
             #expect(try value(roles)["roles"] == ["auditor", "user"])
             _ = try await administration.deleteAccount("ben")

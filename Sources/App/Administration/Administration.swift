@@ -70,10 +70,10 @@ package struct Administration: Sendable {
 
     /// Changes state, roles or password of an account.
     package func updateAccount(
-        _ name: String, status: String? = nil, roles: [String]? = nil, password: String? = nil
+        _ name: String, change: String? = nil, roles: [String]? = nil, password: String? = nil
     ) async throws -> CommandOutput {
         var input: DataMap = ["account": .string(name)]
-        input["status"] = status.map { .string($0) }
+        input["change"] = change.map { .string($0) }
         input["roles"] = roles.map { .array($0.map { .string($0) }) }
         input["password"] = password.map { .string($0) }
         let account = try await client.call("social.kith.admin.updateAccount", input)

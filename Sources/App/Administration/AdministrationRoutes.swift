@@ -37,8 +37,8 @@ struct AdministrationRoutes: Sendable {
             try await accounts.setPassword(password, of: did, by: actor)
         }
         if let roles = Self.roles(call.input["roles"]) { try await accounts.setRoles(roles, of: did, by: actor) }
-        if let status = call.input["status"]?.stringValue.flatMap({ AccountStatus(rawValue: $0) }) {
-            try await accounts.setStatus(did, to: status, by: AccountService.Authority(call.caller))
+        if let change = call.input["change"]?.stringValue.flatMap({ AccountChange(rawValue: $0) }) {
+            try await accounts.change(did, change, by: AccountService.Authority(call.caller))
         }
         return .json(Self.view(try await accounts.account(did.string)))
     }

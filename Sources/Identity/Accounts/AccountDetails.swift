@@ -5,6 +5,8 @@ package import Contracts
 /// An account as its owner and the server's staff may see it.
 package struct AccountDetails: Sendable, Hashable {
     package var standing: AccountStanding
+    /// All that holds of it; `status` is what counts most.
+    package var state: AccountState
     package var email: EmailAddress?
     package var emailConfirmedAt: Timestamp?
     package var createdAt: Timestamp
@@ -21,6 +23,7 @@ package struct AccountDetails: Sendable, Hashable {
 
     init(_ account: AccountRow) {
         standing = account.standing
+        state = account.state
         email = account.email
         emailConfirmedAt = account.emailConfirmedAt
         createdAt = account.createdAt

@@ -24,8 +24,8 @@ package enum AccountError: Error, Sendable, Hashable {
     case notFound
     /// The account was made and waits for a moderator: the handle.
     case waitsForApproval(handle: String)
-    /// The account cannot go from its state to the one asked for.
-    case wrongState(from: AccountStatus, to: AccountStatus)
+    /// The account is in a state that does not admit the change.
+    case wrongState(AccountStatus, AccountChange)
     /// The caller may not bring about that state.
     case notAllowed
     /// Administrators can be neither suspended nor taken down.
@@ -77,8 +77,8 @@ extension AccountError: WireConvertible {
             WireFailure(
                 status: 403, error: "AccountNotApproved",
                 message: "The account \(handle) was created and waits for approval. Sign in once it is approved.")
-        case .wrongState(let from, let to):
-            Self.bad("InvalidStatus", "An account that is \(from.rawValue) cannot become \(to.rawValue)")
+        case .wrongState(let status, let change):
+            Self.bad("InvalidStatus", "\(change.rawValue) is not possible while the account is \(status.rawValue)")
         case .notAllowed: WireFailure(status: 403, error: "Forbidden", message: "The caller may not do this")
         case .administratorProtected:
             WireFailure(status: 403, error: "Forbidden", message: "An administrator's account cannot be restricted")

@@ -113,7 +113,8 @@ struct AccountIntent: Sendable, Hashable {
         account = AccountRow(
             did: try DID(parsing: row.text(0)), handle: try Handle(parsing: row.text(1)),
             email: try row.optionalText(2).flatMap { EmailAddress($0) }, password: payload["password"]?.stringValue,
-            status: status, statusAt: madeAt, roles: ServerRole.set(stored: payload["roles"]?.stringValue ?? ""),
+            state: AccountState(status), statusAt: madeAt,
+            roles: ServerRole.set(stored: payload["roles"]?.stringValue ?? ""),
             isAnnounced: payload["announced"]?.booleanValue ?? false, createdAt: madeAt,
             approvedAt: status == .approved ? madeAt : nil, invite: payload["invite"]?.stringValue)
         key = KeyStore.SealedKey(

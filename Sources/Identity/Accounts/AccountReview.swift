@@ -25,35 +25,24 @@ extension AccountService {
         var isStaff: Bool { isAdministrator || roles.contains(.moderator) }
     }
 
-    /// Puts an account into another state, ends its sessions where the state calls for it, and tells the network.
+    /// Changes an account's state (`AccountState`), ends its sessions where the new one calls for it, and tells the
+    /// network. An administrator's account cannot be suspended, taken down, disabled or rejected. What holds already is
+    /// no change and no error.
     ///
-    /// ```
-    /// pending → approved, rejected           staff
-    /// approved ⇄ deactivated                 its owner, administrators
-    /// any but takendown → suspended          staff; suspended → approved: staff
-    /// any → takendown; takendown → approved, suspended  administrators
-    /// any → disabled; disabled, rejected → approved  administrators
-    /// ```
-    /// An administrator's account cannot be suspended, taken down, disabled or rejected. A state an account is in
-    /// already is no change and no error.
-    /// - Parameter deleteAfter: with `.deactivated`: when the account is to be deleted.
+    /// - Parameter deleteAfter: with `.deactivate`: when the account is to be deleted.
     /// - Throws: `AccountError.notFound`, `.wrongState`, `.notAllowed`, `.administratorProtected`; storage errors.
     @discardableResult
-    package func setStatus(
-        _ did: DID, to status: AccountStatus, by authority: Authority, deleteAfter: Timestamp? = nil
+    package func change(
+        _ did: DID, _ change: AccountChange, by authority: Authority, deleteAfter: Timestamp? = nil
     ) async throws -> AccountDetails {
-        let now = clock.now()
-        return try await database.write { [self] write in
-            guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
-            return try change(account, to: status, by: authority, deleteAfter: deleteAfter, now: now, in: write)
-        }
+        try await apply([change], to: did, by: authority, deleteAfter: deleteAfter)
     }
 
     /// Lets a waiting account in, or turns it away.
     ///
     /// - Parameter names: what the request says of it; at least one must be given, and all given must agree.
     /// - Throws: `AccountError.notFound` when no such account waits; storage errors.
-    package func review(_ names: ReviewNames, to status: AccountStatus, by authority: Authority) async throws
+    package func review(_ names: ReviewNames, _ verdict: Verdict, by authority: Authority) async throws
         -> AccountDetails
     {
         let now = clock.now()
@@ -62,8 +51,15 @@ extension AccountService {
             guard let account = try names.account(domains, in: write), account.status == .pending else {
                 throw AccountError.notFound
             }
-            return try change(account, to: status, by: authority, deleteAfter: nil, now: now, in: write)
+            let change: AccountChange = verdict == .approve ? .approve : .reject
+            return try apply([change], to: account, by: authority, deleteAfter: nil, now: now, in: write)
         }
+    }
+
+    /// What a moderator makes of a waiting account.
+    package enum Verdict: Sendable, Hashable {
+        case approve
+        case reject
     }
 
     /// How a request may name an account.
@@ -109,25 +105,18 @@ extension AccountService {
         package init() {}
     }
 
-    /// Puts restrictions on an account or lifts them; a takedown counts for more than a suspension.
+    /// Puts restrictions on an account or lifts them, each by itself; what its owner decided stays as it is.
     ///
-    /// - Throws: as `setStatus`.
+    /// - Throws: as `change`.
     package func restrict(
         _ did: DID, _ restriction: Restriction, by authority: Authority
     ) async throws -> AccountDetails {
-        let now = clock.now()
-        return try await database.write { [self] write in
-            guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
-            let status: AccountStatus =
-                switch (account.status, restriction.takedown, restriction.suspension) {
-                case (_, .applied?, _): .takendown
-                case (.takendown, .lifted?, let suspension): suspension == .applied ? .suspended : .approved
-                case (.takendown, nil, _): .takendown
-                case (_, _, .applied?): .suspended
-                case (.suspended, _, .lifted?), (.deactivated, _, .lifted?): .approved
-                case (let present, _, _): present
-                }
-            return try change(account, to: status, by: authority, deleteAfter: nil, now: now, in: write)
+        let suspension = restriction.suspension.map { $0 == .applied ? AccountChange.suspend : .unsuspend }
+        return switch restriction.takedown {
+        case .applied?:
+            try await apply([.takedown, suspension].compactMap { $0 }, to: did, by: authority)
+        case .lifted?: try await apply([suspension, .restore].compactMap { $0 }, to: did, by: authority)
+        case nil: try await apply([suspension].compactMap { $0 }, to: did, by: authority)
         }
     }
 
@@ -141,44 +130,67 @@ extension AccountService {
     /// - Parameter deleteAfter: when it is to be deleted unless it comes back; moved to three days from now at least.
     package func deactivate(_ caller: AccountCaller, deleteAfter: Timestamp?) async throws {
         let earliest = clock.now().advanced(by: Self.deletionDelayMin)
-        try await setStatus(
-            caller.did, to: .deactivated, by: Authority(.account(caller)),
-            deleteAfter: deleteAfter.map { max($0, earliest) })
+        try await change(
+            caller.did, .deactivate, by: Authority(.account(caller)), deleteAfter: deleteAfter.map { max($0, earliest) }
+        )
     }
 
     /// Makes one's deactivated account active again, once its identity names this server.
     ///
-    /// - Throws: `AccountError.incompatibleDocument`; as `setStatus`.
+    /// - Throws: `AccountError.incompatibleDocument`; as `change`.
     package func activate(_ caller: AccountCaller) async throws {
         try await directory.checkPointsHere(caller.did)
-        try await setStatus(caller.did, to: .approved, by: Authority(.account(caller)))
+        try await change(caller.did, .activate, by: Authority(.account(caller)))
     }
 
     // MARK: The rules
 
-    private func change(
-        _ before: AccountRow, to status: AccountStatus, by authority: Authority, deleteAfter: Timestamp?,
+    private func apply(
+        _ changes: [AccountChange], to did: DID, by authority: Authority, deleteAfter: Timestamp? = nil
+    ) async throws -> AccountDetails {
+        let now = clock.now()
+        return try await database.write { [self] write in
+            guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
+            return try apply(changes, to: account, by: authority, deleteAfter: deleteAfter, now: now, in: write)
+        }
+    }
+
+    /// Several changes at once: the network and the sessions see only where they lead.
+    private func apply(
+        _ changes: [AccountChange], to before: AccountRow, by authority: Authority, deleteAfter: Timestamp?,
         now: Timestamp, in write: any WriteScope
     ) throws -> AccountDetails {
-        guard before.status != status else { return AccountDetails(before) }
-        try Self.check(before, to: status, by: authority)
         var after = before
-        after.status = status
-        after.statusAt = now
-        after.deleteAfter = status == .deactivated ? deleteAfter : nil
-        if status == .approved {
-            after.approvedAt = before.approvedAt ?? now
-            after.isAnnounced = true
+        for change in changes {
+            let from = after.state
+            after.state = try Self.changed(after, by: change, authority)
+            guard after.state != from else { continue }
+            if change == .deactivate { after.deleteAfter = deleteAfter }
+            try AuditStore.append(
+                AuditEntry(
+                    Self.action(change, from: from.admission), by: authority.actor, target: before.did.string,
+                    meta: ["from": .string(from.status.rawValue), "to": .string(after.status.rawValue)], time: now),
+                in: write)
         }
-        try AccountStore.setStatus(after, in: write)
+        guard after.state != before.state else { return AccountDetails(before) }
+        if after.status != before.status { after.statusAt = now }
+        after.deleteAfter = Self.deleteAfter(after, before, now: now)
+        if after.state.admission == .admitted { after.approvedAt = before.approvedAt ?? now }
+        if after.status == .approved { after.isAnnounced = true }
+        try AccountStore.setState(after, in: write)
         try tell(before, after, now: now, in: write)
-        if Self.endsSessions(status) { try sessions.endAll(of: before.did, in: write) }
+        if after.status != before.status, Self.endsSessions(after.status) {
+            try sessions.endAll(of: before.did, in: write)
+        }
         standings.forget(before.standing, after: write)
-        try AuditStore.append(
-            AuditEntry(
-                Self.action(from: before.status, to: status), by: authority.actor, target: before.did.string,
-                meta: ["from": .string(before.status.rawValue)], time: now), in: write)
         return AccountDetails(after)
+    }
+
+    /// Who could not come back while the staff held something against the account has some days for it afterwards.
+    private static func deleteAfter(_ after: AccountRow, _ before: AccountRow, now: Timestamp) -> Timestamp? {
+        guard after.state.presence == .away else { return nil }
+        guard after.status == .deactivated, !before.state.measures.isEmpty else { return after.deleteAfter }
+        return after.deleteAfter.map { max($0, now.advanced(by: deletionDelayMin)) }
     }
 
     /// The events of a change: `#account`, and for an account that is active again also `#identity` and `#sync`, so
@@ -192,41 +204,23 @@ extension AccountService {
         try repositories.announceHead(of: did, in: write)
     }
 
-    /// What it takes to bring about a change.
-    private enum Power: Sendable {
-        case staff
-        case administrator
-        case ownerOrAdministrator
-    }
-
-    /// Nil when nobody can bring it about.
-    private static func power(from: AccountStatus, to: AccountStatus) -> Power? {
-        switch (from, to) {
-        case (.takendown, .approved), (.takendown, .suspended), (.disabled, .approved), (.rejected, .approved):
-            .administrator
-        case (.takendown, _): nil
-        case (_, .takendown), (_, .disabled): .administrator
-        case (.pending, .approved), (.pending, .rejected), (.suspended, .approved), (_, .suspended): .staff
-        case (.approved, .deactivated), (.deactivated, .approved): .ownerOrAdministrator
-        default: nil
+    private static func changed(
+        _ account: AccountRow, by change: AccountChange, _ authority: Authority
+    ) throws(AccountError) -> AccountState {
+        guard let after = account.state.changed(by: change) else {
+            throw .wrongState(account.status, change)
         }
-    }
-
-    private static func check(
-        _ account: AccountRow, to status: AccountStatus, by authority: Authority
-    ) throws(AccountError) {
-        guard let power = power(from: account.status, to: status) else {
-            throw .wrongState(from: account.status, to: status)
-        }
+        guard after != account.state else { return after }
         let isAllowed =
-            switch power {
+            switch account.state.power(for: change) {
             case .staff: authority.isStaff
             case .administrator: authority.isAdministrator
             case .ownerOrAdministrator: authority.did == account.did || authority.isAdministrator
             }
         guard isAllowed else { throw .notAllowed }
-        let restricts = [.suspended, .takendown, .disabled, .rejected].contains(status)
+        let restricts = [.suspend, .takedown, .disable, .reject].contains(change)
         guard !restricts || !account.roles.contains(.admin) else { throw .administratorProtected }
+        return after
     }
 
     private static func endsSessions(_ status: AccountStatus) -> Bool {
@@ -237,17 +231,19 @@ extension AccountService {
         }
     }
 
-    private static func action(from: AccountStatus, to: AccountStatus) -> AuditEntry.Action {
-        switch (from, to) {
-        case (.pending, .approved): .accountApprove
-        case (.suspended, .approved): .accountUnsuspend
-        case (.deactivated, .approved): .accountActivate
-        case (_, .approved): .accountRestore
-        case (_, .pending), (_, .rejected): .accountReject
-        case (_, .disabled): .accountDisable
-        case (_, .suspended): .accountSuspend
-        case (_, .takendown): .accountTakedown
-        case (_, .deactivated): .accountDeactivate
+    private static func action(
+        _ change: AccountChange, from admission: AccountState.Admission
+    ) -> AuditEntry.Action {
+        switch change {
+        case .approve: admission == .rejected ? .accountRestore : .accountApprove
+        case .reject: .accountReject
+        case .suspend: .accountSuspend
+        case .unsuspend: .accountUnsuspend
+        case .takedown: .accountTakedown
+        case .restore, .enable: .accountRestore
+        case .disable: .accountDisable
+        case .deactivate: .accountDeactivate
+        case .activate: .accountActivate
         }
     }
 }

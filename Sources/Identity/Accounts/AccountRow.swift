@@ -11,7 +11,7 @@ struct AccountRow: Sendable, Hashable {
     var emailConfirmedAt: Timestamp?
     /// The stored hash; nil for an account that nobody signs in to with a password.
     var password: String?
-    var status: AccountStatus
+    var state: AccountState
     var statusAt: Timestamp
     var roles: Set<ServerRole>
     /// Whether the network was ever told of the account: only then is it told of changes.
@@ -23,6 +23,8 @@ struct AccountRow: Sendable, Hashable {
     /// The invite code it was made with.
     var invite: String?
 
+    var status: AccountStatus { state.status }
+
     var standing: AccountStanding { AccountStanding(did: did, handle: handle, status: status, roles: roles) }
 }
 
@@ -30,7 +32,7 @@ extension AccountRow {
     /// The columns `init(_:)` reads, in order.
     static let columns = """
         did, handle, email, email_confirmed_at, password, status, status_at, roles, announced, created_at, \
-        approved_at, delete_after, invite
+        approved_at, delete_after, invite, state
         """
 
     init(_ row: Row) throws {
@@ -39,7 +41,7 @@ extension AccountRow {
         email = try row.optionalText(2).flatMap { EmailAddress($0) }
         emailConfirmedAt = try row.optionalInteger(3).map { Timestamp(microseconds: $0) }
         password = try row.optionalText(4)
-        status = AccountStatus(rawValue: try row.text(5)) ?? .disabled
+        state = AccountState(stored: try row.text(13))
         statusAt = Timestamp(microseconds: try row.integer(6))
         roles = ServerRole.set(stored: try row.text(7))
         isAnnounced = try row.boolean(8)
@@ -55,7 +57,7 @@ extension AccountRow {
             .integer(optional: emailConfirmedAt?.microseconds), .text(optional: password), .text(status.rawValue),
             .integer(statusAt.microseconds), .text(ServerRole.stored(roles)), .boolean(isAnnounced),
             .integer(createdAt.microseconds), .integer(optional: approvedAt?.microseconds),
-            .integer(optional: deleteAfter?.microseconds), .text(optional: invite),
+            .integer(optional: deleteAfter?.microseconds), .text(optional: invite), .text(state.stored),
         ]
     }
 }

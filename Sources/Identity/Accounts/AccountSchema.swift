@@ -64,6 +64,13 @@ enum AccountSchema {
                     made_at BIGINT NOT NULL
                 ) CLUSTERED
                 """,
-            ])
+            ]),
+        // All that holds of an account at once; `status` stays the word that counts most, to find accounts by.
+        Migration(
+            room: "accounts", number: 2,
+            statements: [
+                "ALTER TABLE account ADD COLUMN state TEXT NOT NULL DEFAULT ''",
+                "UPDATE account SET state = status WHERE status <> 'approved'",
+            ]),
     ]
 }

@@ -26,7 +26,9 @@ extension AccountService {
         if !known.roles.isSuperset(of: Self.everyRole) {
             try await setRoles(Self.everyRole, of: known.did, by: .operator)
         }
-        if known.status != .approved { try await setStatus(known.did, to: .approved, by: .operator) }
+        for change in [AccountChange.approve, .restore, .enable, .unsuspend, .activate] {
+            try await self.change(known.did, change, by: .operator)
+        }
     }
 
     private static let everyRole = Set(ServerRole.allCases)

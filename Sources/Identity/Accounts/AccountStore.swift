@@ -9,7 +9,7 @@ enum AccountStore {
         try scope.execute(
             """
             INSERT INTO account (\(AccountRow.columns))
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             """, account.parameters)
     }
 
@@ -57,17 +57,18 @@ enum AccountStore {
             "UPDATE account SET roles = $2 WHERE did = $1", [.text(did.string), .text(ServerRole.stored(roles))])
     }
 
-    /// Writes the columns that a change of status touches.
-    static func setStatus(_ account: AccountRow, in scope: any WriteScope) throws(StorageError) {
+    /// Writes the columns that a change of state touches.
+    static func setState(_ account: AccountRow, in scope: any WriteScope) throws(StorageError) {
         try scope.execute(
             """
-            UPDATE account SET status = $2, status_at = $3, announced = $4, approved_at = $5, delete_after = $6
+            UPDATE account SET status = $2, status_at = $3, announced = $4, approved_at = $5, delete_after = $6,
+                state = $7
             WHERE did = $1
             """,
             [
                 .text(account.did.string), .text(account.status.rawValue), .integer(account.statusAt.microseconds),
                 .boolean(account.isAnnounced), .integer(optional: account.approvedAt?.microseconds),
-                .integer(optional: account.deleteAfter?.microseconds),
+                .integer(optional: account.deleteAfter?.microseconds), .text(account.state.stored),
             ])
     }
 

@@ -26,7 +26,7 @@ package struct AdministrationRoutes: Sendable {
             throw AccountError.invalidInput("did is needed: only accounts have a status here")
         }
         let account = try await accounts.account(try DID(parsing: text).string)
-        return .json(Self.subject(account.did, account.status))
+        return .json(Self.subject(account))
     }
 
     @Sendable private func updateSubjectStatus(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
@@ -38,14 +38,18 @@ package struct AdministrationRoutes: Sendable {
         change.takedown = call.input["takedown"]?["applied"]?.booleanValue.map { $0 ? .applied : .lifted }
         change.suspension = call.input["deactivated"]?["applied"]?.booleanValue.map { $0 ? .applied : .lifted }
         let account = try await accounts.restrict(did, change, by: .init(call.caller))
-        return .json(Self.subject(account.did, account.status))
+        return .json(Self.subject(account))
     }
 
-    private static func subject(_ did: DID, _ status: AccountStatus) -> DataValue {
-        let isHidden = status.hosting == .deactivated || status.hosting == .suspended
+    private static func subject(_ account: AccountDetails) -> DataValue {
+        let measures = account.state.measures
+        let isHidden =
+            account.state.presence == .away || account.state.admission != .admitted
+            || !measures.isDisjoint(with: [.suspension, .disablement])
         return [
-            "subject": ["$type": .string(repositoryType), "did": .string(did.string)],
-            "takedown": ["applied": .boolean(status == .takendown)], "deactivated": ["applied": .boolean(isHidden)],
+            "subject": ["$type": .string(repositoryType), "did": .string(account.did.string)],
+            "takedown": ["applied": .boolean(measures.contains(.takedown))],
+            "deactivated": ["applied": .boolean(isHidden)],
         ]
     }
 }

@@ -15,10 +15,10 @@ package struct FederationAccountRoutes: Sendable {
         routes.query("net.openfederation.account.list", access: .auditor, handler: list)
         routes.query("net.openfederation.account.listPending", access: .moderator, handler: listPending)
         routes.procedure("net.openfederation.account.approve", access: .moderator) { call in
-            try await review(call, to: .approved)
+            try await review(call, .approve)
         }
         routes.procedure("net.openfederation.account.reject", access: .moderator) { call in
-            try await review(call, to: .rejected)
+            try await review(call, .reject)
         }
         routes.procedure(
             "net.openfederation.invite.create", access: .moderator, limits: [.perAddress(.creation)],
@@ -50,12 +50,12 @@ package struct FederationAccountRoutes: Sendable {
         return .json(call.page(of: "users", page.items.map(Self.row), total: page.total))
     }
 
-    private func review(_ call: XRPCCall<Caller>, to status: AccountStatus) async throws -> XRPCResponse {
+    private func review(_ call: XRPCCall<Caller>, _ verdict: AccountService.Verdict) async throws -> XRPCResponse {
         let names = AccountService.ReviewNames(
             did: call.input["userId"]?.stringValue, handle: call.input["handle"]?.stringValue,
             email: call.input["email"]?.stringValue)
         let account = try await inFederationTerms {
-            try await accounts.review(names, to: status, by: .init(call.caller))
+            try await accounts.review(names, verdict, by: .init(call.caller))
         }
         return .json(Self.summary(account))
     }

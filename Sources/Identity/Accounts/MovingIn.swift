@@ -31,7 +31,7 @@ extension AccountService {
         let key = reserved ?? directory.custody.makeSigningKey()
         let now = clock.now()
         let account = AccountRow(
-            did: did, handle: application.handle, email: application.email, password: hash, status: .deactivated,
+            did: did, handle: application.handle, email: application.email, password: hash, state: AccountState(.deactivated),
             statusAt: now, roles: [.user], isAnnounced: false, createdAt: now, approvedAt: now,
             deleteAfter: now.advanced(by: Self.moveDurationMax), invite: application.inviteCode)
         let prepared = Preparation(

@@ -137,7 +137,7 @@ extension AccountService {
         let waits = application.maker == .applicant && configuration.approval == .required
         let account = AccountRow(
             did: did, handle: application.handle, email: application.email, password: hash,
-            status: waits ? .pending : .approved, statusAt: now, roles: application.roles, isAnnounced: !waits,
+            state: AccountState(waits ? .pending : .approved), statusAt: now, roles: application.roles, isAnnounced: !waits,
             createdAt: now, approvedAt: waits ? nil : now, invite: application.inviteCode)
         return Preparation(
             account: account, key: try directory.custody.sealed(signingKey, of: did), genesis: genesis,

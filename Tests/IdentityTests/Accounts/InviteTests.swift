@@ -84,7 +84,7 @@ struct InviteTests {
         let code = try #require(made.json["code"]?.stringValue)
         #expect(code.utf8.count == 16)
         #expect(try await register(home, "alice", code: code).status == 201)
-        try await home.accounts.setStatus(mod.account.did, to: .takendown, by: .operator)
+        try await home.accounts.change(mod.account.did, .takedown, by: .operator)
         #expect(try await register(home, "bobby", code: code).error == "InviteInvalid")
         await home.discard()
     }

@@ -33,7 +33,7 @@ struct SetupTests {
         var new = AccountService.NewAccount(handle: "walter", email: "warden@mail.test", password: Home.password)
         new.maker = .operator(roles: [])
         let made = try await home.accounts.register(new)
-        try await home.accounts.setStatus(made.account.did, to: .suspended, by: .operator)
+        try await home.accounts.change(made.account.did, .suspend, by: .operator)
         try await home.accounts.ensureBootstrapAdministrator()
         let standing = try #require(try await home.foundation.accounts.standing(of: made.account.did))
         #expect(standing.roles == Set(ServerRole.allCases) && standing.status == .approved)

@@ -117,7 +117,7 @@ struct AuthenticatorTests {
         ]
         for rule in rules { #expect(await outcome(home, rule, authorization) == "account access") }
         for (status, answers) in expected {
-            try await home.accounts.setStatus(made.account.did, to: status, by: .operator)
+            try await home.put(made.account.did, into: status)
             for (rule, answer) in zip(rules, answers) {
                 #expect(await outcome(home, rule, authorization) == answer, "\(status) at \(rule)")
             }

@@ -97,7 +97,7 @@ struct ServiceTokenTests {
         await #expect(throws: SessionError.invalidToken(reason: .badScope)) {
             try await door.caller(for: .session, head(Self.upload))
         }
-        try await home.accounts.setStatus(did, to: .suspended, by: .operator)
+        try await home.accounts.change(did, .suspend, by: .operator)
         await #expect(throws: SessionError.standing(.suspended)) { try await door.caller(for: rule, head(Self.upload)) }
         await home.discard()
     }

@@ -70,15 +70,15 @@ struct SignInTests {
             (AccountStatus.suspended, "401 AccountSuspended"), (.takendown, "401 AccountTakedown"),
             (.disabled, "403 AccountNotApproved"),
         ] {
-            try await home.accounts.setStatus(did, to: status, by: .operator)
+            try await home.put(did, into: status)
             let answer = try await home.post(
                 Self.signIn, ["identifier": "alice", "password": .string(Home.password)])
             #expect("\(answer.status) \(answer.error ?? "")" == expected)
             let wrong = try await home.post(Self.signIn, ["identifier": "alice", "password": "wrong"])
             #expect(wrong.status == 401 && wrong.error == "AuthenticationRequired", "a state is told to nobody else")
-            try await home.accounts.setStatus(did, to: .approved, by: .operator)
+            try await home.put(did, into: .approved)
         }
-        try await home.accounts.setStatus(did, to: .deactivated, by: .operator)
+        try await home.accounts.change(did, .deactivate, by: .operator)
         let answer = try await home.post(Self.signIn, ["identifier": "alice", "password": .string(Home.password)])
         #expect(answer.status == 200)
         #expect(answer.json["active"] == false && answer.json["status"] == "deactivated")
@@ -88,7 +88,7 @@ struct SignInTests {
     @Test func aTakendownAccountMayLeaveAndNothingElse() async throws {
         let home = try await Home()
         let did = try await home.account("alice").account.did
-        try await home.accounts.setStatus(did, to: .takendown, by: .operator)
+        try await home.accounts.change(did, .takedown, by: .operator)
         let answer = try await home.post(
             Self.signIn,
             ["identifier": "alice", "password": .string(Home.password), "allowTakendown": true])
@@ -107,7 +107,7 @@ struct SignInTests {
         let other = try await home.get(
             serviceAuth, [("aud", "did:web:elsewhere.example"), ("lxm", "com.atproto.repo.uploadBlob")], token: token)
         #expect(other.status == 400)
-        try await home.accounts.setStatus(did, to: .approved, by: .operator)
+        try await home.put(did, into: .approved)
         #expect(try await home.post("com.atproto.server.refreshSession", token: refresh).error == "ExpiredToken")
         await home.discard()
     }

@@ -108,6 +108,22 @@ final class Home: Sendable {
         return try await accounts.register(new)
     }
 
+    /// Has the operator lift all that holds of an account, and then put it into a state.
+    func put(_ did: DID, into status: AccountStatus) async throws {
+        for change in [AccountChange.approve, .restore, .enable, .unsuspend, .activate] {
+            try await accounts.change(did, change, by: .operator)
+        }
+        let change: AccountChange? =
+            switch status {
+            case .suspended: .suspend
+            case .takendown: .takedown
+            case .disabled: .disable
+            case .deactivated: .deactivate
+            case .approved, .pending, .rejected: nil
+            }
+        if let change { try await accounts.change(did, change, by: .operator) }
+    }
+
     /// Every event so far.
     func events() async throws -> [Storage.LogEvent] { try await log.read(after: 0, limitEvents: 10_000) }
 

@@ -1,0 +1,158 @@
+package import Contracts
+
+/// The state of an account: whether it was let in, what the staff hold against it, and whether its owner has hidden
+/// it. Each part is changed by itself, so that what is lifted leads back to what was there before.
+///
+/// ```
+/// pending → admitted, rejected    staff; rejected → admitted: administrators
+///     admitted:
+///         suspended                           put on and lifted by staff
+///         takendown, disabled                 put on and lifted by administrators
+///         deactivated                         by its owner and by administrators, while nothing is held against it
+/// ```
+package struct AccountState: Sendable, Hashable {
+    /// Whether the account was let in.
+    package enum Admission: Sendable, Hashable {
+        case pending
+        case admitted
+        case rejected
+    }
+
+    /// What the staff hold against an account.
+    package enum Measure: Sendable, Hashable {
+        case suspension
+        case takedown
+        case disablement
+    }
+
+    /// Whether the account's owner has hidden it.
+    package enum Presence: Sendable, Hashable {
+        case present
+        case away
+    }
+
+    package var admission = Admission.admitted
+    package var measures: Set<Measure> = []
+    package var presence = Presence.present
+
+    /// The one word for it: of all that holds, what counts most.
+    package var status: AccountStatus {
+        switch admission {
+        case .pending: return .pending
+        case .rejected: return .rejected
+        case .admitted: break
+        }
+        if measures.contains(.takedown) { return .takendown }
+        if measures.contains(.disablement) { return .disabled }
+        if measures.contains(.suspension) { return .suspended }
+        return presence == .away ? .deactivated : .approved
+    }
+}
+
+/// A change of one part of an account's state.
+package enum AccountChange: String, Sendable, Hashable, CaseIterable {
+    /// Lets a waiting or rejected account in.
+    case approve
+    /// Turns a waiting account away.
+    case reject
+    case suspend
+    case unsuspend
+    /// Takes an account down.
+    case takedown
+    /// Undoes a takedown.
+    case restore
+    case disable
+    case enable
+    /// Hides an account, as its owner.
+    case deactivate
+    /// Shows a hidden account again, as its owner.
+    case activate
+}
+
+extension AccountState {
+    /// What it takes to bring about a change.
+    enum Power: Sendable, Hashable {
+        case staff
+        case administrator
+        case ownerOrAdministrator
+    }
+
+    /// What it takes to bring about `change` on an account in this state.
+    func power(for change: AccountChange) -> Power {
+        switch change {
+        case .approve: admission == .rejected ? .administrator : .staff
+        case .reject, .suspend, .unsuspend: .staff
+        case .takedown, .restore, .disable, .enable: .administrator
+        case .deactivate, .activate: .ownerOrAdministrator
+        }
+    }
+
+    /// The state after `change`; the same where it holds already. Nil when the state does not admit the change: an
+    /// account that was not let in is approved or rejected and nothing else, and what its owner decides rests while
+    /// the staff hold something against it.
+    func changed(by change: AccountChange) -> AccountState? {
+        var after = self
+        switch change {
+        case .approve: after.admission = .admitted
+        case .reject:
+            guard admission != .admitted else { return nil }
+            after.admission = .rejected
+        case .suspend:
+            guard admission == .admitted, !measures.contains(.disablement) else { return nil }
+            after.measures.insert(.suspension)
+        case .takedown:
+            guard admission == .admitted else { return nil }
+            after.measures.insert(.takedown)
+        case .disable:
+            guard admission == .admitted else { return nil }
+            after.measures.insert(.disablement)
+        case .unsuspend: after.measures.remove(.suspension)
+        case .restore: after.measures.remove(.takedown)
+        case .enable: after.measures.remove(.disablement)
+        case .deactivate, .activate:
+            guard admission == .admitted, measures.isEmpty else { return nil }
+            after.presence = change == .deactivate ? .away : .present
+        }
+        return after
+    }
+}
+
+// MARK: As it is stored
+
+extension AccountState {
+    /// The words of all that holds with a space between, those that count most first; empty for an active account.
+    var stored: String {
+        var words: [AccountStatus] = []
+        switch admission {
+        case .pending: words.append(.pending)
+        case .rejected: words.append(.rejected)
+        case .admitted: break
+        }
+        if measures.contains(.takedown) { words.append(.takendown) }
+        if measures.contains(.disablement) { words.append(.disabled) }
+        if measures.contains(.suspension) { words.append(.suspended) }
+        if presence == .away { words.append(.deactivated) }
+        return words.map(\.rawValue).joined(separator: " ")
+    }
+
+    /// The state of a stored text. A word of a newer version holds something against the account that isn't known here.
+    init(stored: String) {
+        self.init()
+        for word in stored.split(separator: " ") {
+            switch AccountStatus(rawValue: String(word)) {
+            case .approved: break
+            case .pending: admission = .pending
+            case .rejected: admission = .rejected
+            case .takendown: measures.insert(.takedown)
+            case .suspended: measures.insert(.suspension)
+            case .deactivated: presence = .away
+            case .disabled, nil: measures.insert(.disablement)
+            }
+        }
+    }
+
+    /// The state with nothing in it but `status`.
+    init(_ status: AccountStatus) {
+        self.init(stored: status.rawValue)
+    }
+}
