@@ -178,6 +178,9 @@ extension AccountService {
         if after.state.admission == .admitted { after.approvedAt = before.approvedAt ?? now }
         if after.status == .approved { after.isAnnounced = true }
         try AccountStore.setState(after, in: write)
+        if before.state.admission != .admitted, after.state.admission == .admitted {
+            try directory.publish(before.did, in: write)
+        }
         try tell(before, after, now: now, in: write)
         if after.status != before.status, Self.endsSessions(after.status) {
             try sessions.endAll(of: before.did, in: write)

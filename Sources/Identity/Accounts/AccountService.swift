@@ -103,7 +103,7 @@ package final class AccountService: Sendable {
     }
 
     /// Deletes an account: its rows, keys, sessions and repository go, and the network is told. The did:plc identity
-    /// stays in its directory. Deleting what is gone already succeeds.
+    /// stays in its directory, if the account was ever let in. Deleting what is gone already succeeds.
     ///
     /// - Throws: `AccountError.administratorProtected`; storage errors.
     package func delete(_ did: DID, by actor: AuditEntry.Actor) async throws {
@@ -114,6 +114,7 @@ package final class AccountService: Sendable {
             try sessions.endAll(of: did, in: write)
             try AppPasswordStore.removeAll(of: did, in: write)
             try directory.custody.remove(did, in: write)
+            try PLCStore.removeWaiting(did, in: write)
             try repositories.remove(did, in: write)
             try AccountStore.remove(did, in: write)
             if account.isAnnounced {

@@ -88,7 +88,14 @@ extension AccountService {
         return try await database.write { [self] write in
             try condition(write)
             try reserve(prepared.account, in: write)
-            if let genesis = prepared.genesis { try directory.register(genesis, for: prepared.account.did, in: write) }
+            let did = prepared.account.did
+            if let genesis = prepared.genesis {
+                if prepared.account.state.admission == .admitted {
+                    try directory.register(genesis, for: did, in: write)
+                } else {
+                    try directory.keepWaiting(genesis, for: did, in: write)
+                }
+            }
             return try commit(prepared, in: write)
         }.granted(by: self)
     }
@@ -137,7 +144,8 @@ extension AccountService {
         let waits = application.maker == .applicant && configuration.approval == .required
         let account = AccountRow(
             did: did, handle: application.handle, email: application.email, password: hash,
-            state: AccountState(waits ? .pending : .approved), statusAt: now, roles: application.roles, isAnnounced: !waits,
+            state: AccountState(waits ? .pending : .approved), statusAt: now, roles: application.roles,
+            isAnnounced: !waits,
             createdAt: now, approvedAt: waits ? nil : now, invite: application.inviteCode)
         return Preparation(
             account: account, key: try directory.custody.sealed(signingKey, of: did), genesis: genesis,

@@ -36,6 +36,16 @@ enum DirectorySchema {
                     PRIMARY KEY (did, position)
                 ) CLUSTERED
                 """,
-            ])
+            ]),
+        Migration(
+            room: "directory", number: 2,
+            statements: [
+                """
+                CREATE TABLE plc_waiting (
+                    did TEXT PRIMARY KEY NOT NULL,
+                    operation BYTEA NOT NULL
+                ) CLUSTERED
+                """
+            ]),
     ]
 }

@@ -23,6 +23,20 @@ extension DirectoryService {
         forget(did, after: scope)
     }
 
+    /// Keeps the first operation of an identity out of the embedded directory until `publish`.
+    func keepWaiting(_ operation: PLCOperation, for did: DID, in scope: any WriteScope) throws {
+        try PLCSubmission.check(operation)
+        try PLCStore.keepWaiting(operation, for: did, in: scope)
+    }
+
+    /// Registers the operation that was kept waiting, if one was, with the time of now: whoever follows the directory
+    /// finds it behind what they have read already.
+    func publish(_ did: DID, in scope: any WriteScope) throws {
+        guard let operation = try PLCStore.waiting(did, in: scope) else { return }
+        try PLCStore.removeWaiting(did, in: scope)
+        try register(operation, for: did, in: scope)
+    }
+
     /// Where the identity's operations go.
     func home(of did: DID) async throws -> Home {
         guard did.isPLC else { return .owner }

@@ -63,8 +63,11 @@ package final class DirectoryService: IdentityDirectory {
         if did.isPLC {
             if let local = try await registeredDocument(of: did, freshness: freshness) { return local }
             guard let directory = external ?? publicDirectory else { throw DirectoryError.didNotFound }
-            return try await documents.document(of: did, freshness: freshness) {
-                try await directory.document(of: did)
+            return try await documents.document(of: did, freshness: freshness) { [standings] in
+                if let standing = try await standings.standing(of: did), !standing.status.isKnownOutside {
+                    throw DirectoryError.didNotFound
+                }
+                return try await directory.document(of: did)
             }
         }
         guard let web = DIDWeb(did) else { throw DirectoryError.didNotFound }

@@ -75,6 +75,24 @@ enum PLCStore {
         }
     }
 
+    // MARK: Waiting
+
+    /// Keeps the first operation of an identity that nobody is to know of yet.
+    static func keepWaiting(_ operation: PLCOperation, for did: DID, in scope: any WriteScope) throws(StorageError) {
+        try scope.execute(
+            "INSERT INTO plc_waiting (did, operation) VALUES ($1, $2)",
+            [.text(did.string), .blob(operation.bytes)])
+    }
+
+    static func waiting(_ did: DID, in scope: any ReadScope) throws -> PLCOperation? {
+        try scope.first("SELECT operation FROM plc_waiting WHERE did = $1", [.text(did.string)])
+            .map { try PLCOperation(DataValue(cbor: $0.blob(0))) }
+    }
+
+    static func removeWaiting(_ did: DID, in scope: any WriteScope) throws(StorageError) {
+        try scope.execute("DELETE FROM plc_waiting WHERE did = $1", [.text(did.string)])
+    }
+
     private static func entry(_ row: Row, from column: Int) throws -> PLCLog.Entry {
         PLCLog.Entry(
             operation: try PLCOperation(DataValue(cbor: row.blob(column))),
