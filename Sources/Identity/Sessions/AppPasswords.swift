@@ -29,6 +29,13 @@ extension SessionService {
         let password = AppPassword(name: trimmed, privilege: privilege, createdAt: clock.now())
         let countMax = configuration.limits.appPasswordsMax
         try await database.write { write in
+            // It may have gone since the request was let in.
+            guard let account = try AccountStore.account(caller.did, in: write) else {
+                throw SessionError.accountNotFound
+            }
+            guard account.status == .approved || account.status == .deactivated else {
+                throw SessionError.standing(account.status)
+            }
             guard try AppPasswordStore.list(of: caller.did, in: write).count < countMax else {
                 throw SessionError.invalidInput("An account may have at most \(countMax) app passwords")
             }
