@@ -18,6 +18,28 @@ package struct RepositoryHead: Sendable, Hashable {
     }
 }
 
+/// What the server holds of a repository, from counters that are kept with it.
+package struct RepositoryFigures: Sendable, Hashable {
+    package var head: RepositoryHead
+    package var recordCount: Int64
+    /// Blocks of the whole archive: the commit, the tree's nodes, and the records.
+    package var blockCount: Int64
+    /// Different blobs that records mention.
+    package var expectedBlobCount: Int64
+    /// Blobs held, those included that no record mentions yet.
+    package var heldBlobCount: Int64
+
+    package init(
+        head: RepositoryHead, recordCount: Int64, blockCount: Int64, expectedBlobCount: Int64, heldBlobCount: Int64
+    ) {
+        self.head = head
+        self.recordCount = recordCount
+        self.blockCount = blockCount
+        self.expectedBlobCount = expectedBlobCount
+        self.heldBlobCount = heldBlobCount
+    }
+}
+
 /// An empty repository, signed and ready to be stored.
 package struct RepositoryCreation: Sendable {
     /// The first commit, over the empty tree.
@@ -40,4 +62,6 @@ package protocol Repositories: Sendable {
     func remove(_ did: DID, in scope: any WriteScope) throws
     /// The present head, or nil.
     func head(of did: DID) async throws -> RepositoryHead?
+    /// What is held of the repository, or nil. In constant time.
+    func figures(of did: DID) async throws -> RepositoryFigures?
 }

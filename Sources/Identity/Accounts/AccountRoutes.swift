@@ -19,6 +19,9 @@ package struct AccountRoutes: Sendable {
         routes.procedure(
             "com.atproto.server.activateAccount", access: .fullSession.allowing(.deactivatedToo),
             handler: activateAccount)
+        routes.query(
+            "com.atproto.server.checkAccountStatus", access: .session.allowing(.deactivatedToo),
+            handler: checkAccountStatus)
         routes.procedure("com.atproto.server.createInviteCode", access: .administrator, handler: createInviteCode)
         routes.procedure("com.atproto.server.createInviteCodes", access: .administrator, handler: createInviteCodes)
         routes.procedure(
@@ -63,6 +66,19 @@ package struct AccountRoutes: Sendable {
     @Sendable private func activateAccount(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         try await accounts.activate(try call.account())
         return .empty()
+    }
+
+    @Sendable private func checkAccountStatus(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+        let account = try call.account()
+        let (identity, figures) = try await accounts.progress(of: account.did)
+        return .json([
+            "activated": .boolean(account.status.hosting.isActive), "validDid": .boolean(identity == .here),
+            "repoCommit": .string(figures.head.commit.string), "repoRev": .string(figures.head.rev.string),
+            "repoBlocks": .integer(figures.blockCount), "indexedRecords": .integer(figures.recordCount),
+            // Preferences are not kept here yet.
+            "privateStateValues": 0,
+            "expectedBlobs": .integer(figures.expectedBlobCount), "importedBlobs": .integer(figures.heldBlobCount),
+        ])
     }
 
     @Sendable private func createInviteCode(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

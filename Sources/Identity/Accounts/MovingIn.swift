@@ -1,6 +1,6 @@
 package import ATProtocol
 import Base
-import Contracts
+package import Contracts
 import Storage
 
 /// Accounts whose identity exists already and comes from another server.
@@ -31,7 +31,8 @@ extension AccountService {
         let key = reserved ?? directory.custody.makeSigningKey()
         let now = clock.now()
         let account = AccountRow(
-            did: did, handle: application.handle, email: application.email, password: hash, state: AccountState(.deactivated),
+            did: did, handle: application.handle, email: application.email, password: hash,
+            state: AccountState(.deactivated),
             statusAt: now, roles: [.user], isAnnounced: false, createdAt: now, approvedAt: now,
             deleteAfter: now.advanced(by: Self.moveDurationMax), invite: application.inviteCode)
         let prepared = Preparation(
@@ -43,6 +44,31 @@ extension AccountService {
             if reserved != nil { try KeyStore.removeReserved(key.publicKey, in: write) }
             return try commit(prepared, in: write)
         }.granted(by: self)
+    }
+
+    /// Which server an identity names.
+    package enum IdentityPlace: Sendable, Hashable {
+        /// This one, with the key it holds and, where it may change the identity, its rotation key.
+        case here
+        case elsewhere
+    }
+
+    /// How far an account has moved in.
+    ///
+    /// - Throws: `AccountError.notFound` for one that has no repository (any more); storage errors.
+    package func progress(of did: DID) async throws -> (identity: IdentityPlace, figures: RepositoryFigures) {
+        guard let figures = try await repositories.figures(of: did) else { throw AccountError.notFound }
+        do {
+            try await directory.checkPointsHere(did)
+            return (.here, figures)
+        } catch is AccountError {
+            return (.elsewhere, figures)
+        } catch is DirectoryError {
+            // Not to be found, ended, or out of reach: nobody could be led here by it now.
+            return (.elsewhere, figures)
+        } catch is SigningKeyError {
+            return (.elsewhere, figures)
+        }
     }
 
     private func parseMove(_ new: NewAccount) throws(AccountError) -> Application {

@@ -63,16 +63,20 @@ package struct BlobLedger: Sendable {
         for write in change.writes where write.previous != nil {
             released.formUnion(try release(path: write.path, tree: change.tree, in: scope))
         }
+        // What was released is counted still; what is mentioned again stays counted.
+        var expected: Int64 = 0
         for write in change.writes where !write.blobs.isEmpty {
             for cid in Set(write.blobs.map(\.reference.cid)) {
-                released.remove(cid)
+                if released.remove(cid) == nil, try !isMentioned(cid, tree: change.tree, in: scope) { expected += 1 }
                 try mention(cid, path: write.path, tree: change.tree, in: scope)
                 try makePermanent(cid, repository: change.id, rev: change.commit.rev, in: scope)
             }
         }
         for cid in released where try !isMentioned(cid, tree: change.tree, in: scope) {
+            expected -= 1
             try discard(cid, repository: change.id, in: scope)
         }
+        if expected != 0 { try countExpected(expected, repository: change.id, in: scope) }
     }
 
     private func release(path: String, tree: Int64, in scope: any WriteScope) throws -> [CID] {
@@ -159,6 +163,30 @@ package struct BlobLedger: Sendable {
             .integer(0) ?? 0
     }
 
+    /// How many blobs the account's records mention, and how many it holds.
+    func usage(repository: Int64, in scope: any ReadScope) throws -> (expected: Int64, held: Int64) {
+        let row = try scope.first(
+            "SELECT expected_count, blob_count FROM blob_usage WHERE repository = $1", [.integer(repository)])
+        return try row.map { (try $0.integer(0), try $0.integer(1)) } ?? (0, 0)
+    }
+
+    private func countExpected(_ blobs: Int64, repository: Int64, in scope: any WriteScope) throws {
+        try scope.execute(
+            """
+            INSERT INTO blob_usage (repository, blob_count, size_bytes, expected_count) VALUES ($1, 0, 0, $2)
+            ON CONFLICT (repository) DO UPDATE SET expected_count = blob_usage.expected_count + excluded.expected_count
+            """, [.integer(repository), .integer(blobs)])
+    }
+
+    /// Counts the blobs that a tree's records mention, where the tree has taken the place of another.
+    func recountExpected(repository: Int64, tree: Int64, in scope: any WriteScope) throws {
+        let counted =
+            try scope.first(
+                "SELECT COUNT(DISTINCT cid) FROM blob_reference WHERE tree = $1", [.integer(tree)])?.integer(0) ?? 0
+        let before = try usage(repository: repository, in: scope).expected
+        if counted != before { try countExpected(counted - before, repository: repository, in: scope) }
+    }
+
     private func count(_ blobs: Int64, sizeBytes: Int64, repository: Int64, in scope: any WriteScope) throws {
         try scope.execute(
             """
@@ -225,6 +253,7 @@ package struct BlobLedger: Sendable {
         for row in orphans {
             try discard(CID(bytes: row.blob(0)), repository: repository.id, in: scope)
         }
+        try recountExpected(repository: repository.id, tree: repository.tree, in: scope)
     }
 
     /// Removes every blob row of a repository that is removed.

@@ -41,6 +41,17 @@ package enum BlobSchema {
                     location TEXT PRIMARY KEY NOT NULL
                 ) CLUSTERED
                 """,
-            ])
+            ]),
+        Migration(
+            room: "blobs", number: 2,
+            statements: [
+                "ALTER TABLE blob_usage ADD COLUMN expected_count BIGINT NOT NULL DEFAULT 0",
+                """
+                INSERT INTO blob_usage (repository, blob_count, size_bytes, expected_count)
+                    SELECT r.id, 0, 0, COUNT(DISTINCT f.cid) FROM repository r JOIN blob_reference f ON f.tree = r.tree
+                    WHERE r.id > 0 GROUP BY r.id
+                ON CONFLICT (repository) DO UPDATE SET expected_count = excluded.expected_count
+                """,
+            ]),
     ]
 }

@@ -117,6 +117,7 @@ package struct RepositoryRebuild: Sendable {
             else { throw RepositoryWriteError.contended }
             try RepositoryStore.replaceCollections(collections, repository: before.id, in: scope)
             try RepositoryStore.moveMentions(from: before.tree, to: tree, in: scope)
+            try BlobLedger().recountExpected(repository: before.id, tree: tree, in: scope)
             guard announced else { return }
             var blocks = CARWriter.header(roots: [commit.cid])
             CARWriter.append(commit.cid, commit.bytes, to: &blocks)

@@ -72,4 +72,16 @@ package struct RepositoryService: Repositories {
             }
         }
     }
+
+    package func figures(of did: DID) async throws -> RepositoryFigures? {
+        let blobs = blobs
+        return try await database.read { scope in
+            guard let row = try RepositoryStore.repository(did, in: scope) else { return nil }
+            let usage = try blobs.usage(repository: row.id, in: scope)
+            return RepositoryFigures(
+                head: RepositoryHead(did: row.did, commit: row.commit, rev: row.rev, data: row.data),
+                recordCount: row.recordCount, blockCount: 1 + row.nodeCount + row.recordCount,
+                expectedBlobCount: usage.expected, heldBlobCount: usage.held)
+        }
+    }
 }

@@ -13,6 +13,8 @@ package struct RepositoryRow: Sendable, Hashable {
     package var rev: TID
     package var data: CID
     package var recordCount: Int64
+    /// Nodes of the tree.
+    package var nodeCount: Int64
 }
 
 /// A stored record.
@@ -28,7 +30,7 @@ package enum RepositoryStore {
     static let repositories = SequenceName("repository.id")
     static let trees = SequenceName("repository.tree")
 
-    private static let columns = "id, did, tree, commit_cid, commit_bytes, rev, data, record_count"
+    private static let columns = "id, did, tree, commit_cid, commit_bytes, rev, data, record_count, node_count"
 
     // MARK: Reading
 
@@ -162,7 +164,8 @@ package enum RepositoryStore {
         RepositoryRow(
             id: try row.integer(0), did: try DID(parsing: row.text(1)), tree: try row.integer(2),
             commit: try CID(bytes: row.blob(3)), commitBytes: try row.blob(4), rev: try TID(parsing: row.text(5)),
-            data: try CID(bytes: row.blob(6)), recordCount: try row.integer(7))
+            data: try CID(bytes: row.blob(6)), recordCount: try row.integer(7),
+            nodeCount: try row.integer(8))
     }
 
     private static func record(_ row: Row) throws -> RecordRow {

@@ -70,6 +70,11 @@ struct MovingInTests {
         let again = try await mover.create(token: mover.token())
         #expect(again.status == 400 && again.error == "AlreadyExists")
 
+        func progress() async throws -> DataValue {
+            try await home.get("com.atproto.server.checkAccountStatus", token: token).json
+        }
+        #expect(try await progress()["activated"] == false)
+        #expect(try await progress()["validDid"] == false)
         let activate = "com.atproto.server.activateAccount"
         let early = try await home.post(activate, token: token)
         #expect(early.status == 400 && early.error == "IncompatibleDidDoc", "\(early.text)")
@@ -80,8 +85,16 @@ struct MovingInTests {
         mover.publish(pds: "http://localhost:8080", key: signer, rotation: [mover.key.publicKey.didKey])
         #expect(try await home.post(activate, token: token).error == "IncompatibleDidDoc", "not our rotation key")
         mover.publish(pds: "http://localhost:8080", key: signer, rotation: [mover.key.publicKey.didKey, rotation])
+        #expect(try await progress()["validDid"] == true)
         let done = try await home.post(activate, token: token)
         #expect(done.status == 200, "\(done.text)")
+        let head = try #require(try await home.repositories.head(of: mover.did))
+        #expect(
+            try await progress() == [
+                "activated": true, "validDid": true, "repoCommit": .string(head.commit.string),
+                "repoRev": .string(head.rev.string), "repoBlocks": 7, "indexedRecords": 3, "privateStateValues": 0,
+                "expectedBlobs": 2, "importedBlobs": 1,
+            ])
         #expect(try await home.events().map(\.kind) == [.account, .identity, .sync])
         #expect(try await home.accounts.account("mover").deleteAfter == nil)
         await home.discard()

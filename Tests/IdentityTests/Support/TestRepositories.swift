@@ -50,6 +50,12 @@ final class TestRepositories: Repositories {
 
     func head(of did: DID) async throws -> RepositoryHead? { heads.withLock { $0[did] } }
 
+    func figures(of did: DID) async throws -> RepositoryFigures? {
+        try await head(of: did).map {
+            RepositoryFigures(head: $0, recordCount: 3, blockCount: 7, expectedBlobCount: 2, heldBlobCount: 1)
+        }
+    }
+
     private func append(_ kind: LogEventKind, _ did: DID, in scope: any WriteScope) throws {
         let frame = PreparedFrame(prefix: Array(kind.rawValue.utf8), suffix: [])
         _ = try log.append(LogEntry(did: did, kind: kind, time: clock.now(), frame: frame), in: scope)

@@ -45,6 +45,57 @@ import Testing
         await house.discard()
     }
 
+    /// The counters of `figures` against a count of what they stand for.
+    @Test func figuresAreTrue() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let seed = SystemRandomness().uint64()
+        let random = SeededRandomness(seed: seed)
+        var blobs: [BlobReference] = []
+        func check(_ line: String) async throws {
+            let figures = try #require(try await house.service.figures(of: did))
+            let row = try #require(try await house.service.head(of: did))
+            let counts = try await house.database.read { scope in
+                try [
+                    "SELECT COUNT(*) FROM record r JOIN repository p ON p.tree = r.tree",
+                    "SELECT COUNT(*) FROM node n JOIN repository p ON p.tree = n.tree",
+                    "SELECT COUNT(DISTINCT f.cid) FROM blob_reference f JOIN repository p ON p.tree = f.tree",
+                    "SELECT COUNT(*) FROM blob",
+                ].map { try scope.first($0)?.integer(0) ?? 0 }
+            }
+            #expect(figures.head == row)
+            #expect(
+                [
+                    figures.recordCount, figures.blockCount - 1 - figures.recordCount, figures.expectedBlobCount,
+                    figures.heldBlobCount,
+                ] == counts, "seed \(seed): \(line)")
+        }
+        try await check("empty")
+        #expect(try await house.service.figures(of: did)?.blockCount == 2)
+        for step in 0..<60 {
+            if blobs.isEmpty || step % 4 == 0 {
+                let content: [UInt8] = [UInt8(step)]
+                blobs.append(try await house.blobs.upload(bytes(content), declaredType: "text/plain", for: did))
+            }
+            let key = "k\(random.uint64() % 6)"
+            let isPlain = random.uint64() % 3 == 0
+            let blob = isPlain ? nil : blobs[Int(random.uint64() % UInt64(blobs.count))]
+            do {
+                try await write(house, did, key: key, blob: blob)
+            } catch RepositoryWriteError.blobNotFound {
+                // It went with its last mention.
+            }
+            try await check("step \(step): \(key)")
+        }
+        let archive = try await house.archive(did)
+        let expected = try await house.service.figures(of: did)?.expectedBlobCount
+        _ = try await house.imports.run(
+            RepositoryImportTests.stream(archive), did: did, announced: false)
+        #expect(try await house.service.figures(of: did)?.expectedBlobCount == expected)
+        try await check("imported")
+        await house.discard()
+    }
+
     @Test func mentionsMustMatchTheUpload() async throws {
         let house = try await House()
         let did = try await house.account(1)
