@@ -16,7 +16,7 @@ package enum Serve {
                 "the public name has changed: identities made before still name the former one",
                 metadata: ["former": "\(former)", "name": "\(configuration.name.authority)"])
         }
-        instance.directory.remember(configuration.name)
+        instance.directory.remember(configuration.name, randomness: surroundings.randomness)
         do {
             try await instance.serve(until: .process) { _ in await instance.greet() }
         } catch {

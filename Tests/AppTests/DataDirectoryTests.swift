@@ -11,14 +11,32 @@ struct DataDirectoryTests {
 
     @Test func secretsAreTheOwnersAlone() async throws {
         let test = TestInstance()
-        try await test.serve { _, _ async throws in
+        try await test.serve { instance, _ async throws in
             let folder = test.folder.path
             for path in ["/secrets", "/tmp", "/blobs"] { #expect(try mode(folder + path) & 0o077 == 0, "\(path)") }
             for path in ["/secrets/vault.key", "/secrets/operator", "/kith.sqlite", "/kith.lock"] {
                 #expect(try mode(folder + path) == 0o600, "\(path)")
             }
+            instance.directory.remember(instance.configuration.name, randomness: SystemRandomness())
+            let paths = try FileManager.default.subpathsOfDirectory(atPath: folder)
+            #expect(paths.contains("served-as") && paths.contains("kith.sqlite-wal"))
+            for path in paths { #expect(try mode(folder + "/" + path) & 0o077 == 0, "\(path)") }
         }
         #expect(!FileManager.default.fileExists(atPath: test.folder.path + "/secrets/operator"))
+    }
+
+    @Test func anOpenFileIsReplacedByAClosedOne() throws {
+        let folder = TemporaryFolder()
+        let directory = DataDirectory(folder.path)
+        try directory.prepare()
+        let path = folder.path + "/served-as"
+        #expect(
+            FileManager.default.createFile(
+                atPath: path, contents: Data("old.test\n".utf8), attributes: [.posixPermissions: 0o644]))
+        let name = try #require(PublicName("new.test"))
+        for _ in 0..<2 { directory.remember(name, randomness: SystemRandomness()) }
+        #expect(directory.servedName == "new.test")
+        #expect(try mode(path) == 0o600)
     }
 
     @Test func oneProcessAtATime() async throws {

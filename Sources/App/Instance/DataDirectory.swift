@@ -44,10 +44,26 @@ package struct DataDirectory: Sendable {
     }
 
     /// Remembers the public name, for commands that run without the server's configuration.
-    func remember(_ name: PublicName) {
-        guard servedName != name.authority else { return }
+    func remember(_ name: PublicName, randomness: any Randomness) {
         // Without it, a command takes the default name: worse, but no reason not to serve.
-        try? Data((name.authority + "\n").utf8).write(to: URL(fileURLWithPath: nameFile), options: .atomic)
+        try? Self.replace(nameFile, by: name.authority + "\n", randomness: randomness)
+    }
+
+    /// Writes a small file, mode 0600, in place of an older one.
+    fileprivate static func replace(
+        _ path: String, by text: String, randomness: any Randomness
+    ) throws(DataDirectoryError) {
+        let draft = path + "." + Hex.encode(randomness.bytes(6))
+        let descriptor = Glibc.open(draft, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .unavailable(path: draft, reason: String(cString: strerror(errno))) }
+        let bytes = Array(text.utf8)
+        let isWritten = Glibc.write(descriptor, bytes, bytes.count) == bytes.count
+        Glibc.close(descriptor)
+        guard isWritten, rename(draft, path) == 0 else {
+            let reason = String(cString: strerror(errno))
+            unlink(draft)
+            throw .unavailable(path: path, reason: reason)
+        }
     }
 
     private var nameFile: String { path + "/served-as" }
@@ -123,18 +139,8 @@ package struct OperatorTicket: Sendable, Hashable, CustomStringConvertible {
 
     /// Writes the ticket, mode 0600, in place of an older one.
     func write(to directory: DataDirectory, randomness: any Randomness) throws(DataDirectoryError) {
-        let path = directory.operatorFile
-        let draft = path + "." + Hex.encode(randomness.bytes(6))
-        let descriptor = Glibc.open(draft, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw .unavailable(path: draft, reason: String(cString: strerror(errno))) }
-        let bytes = Array("\(address)\n\(password.value)\n".utf8)
-        let isWritten = Glibc.write(descriptor, bytes, bytes.count) == bytes.count
-        Glibc.close(descriptor)
-        guard isWritten, rename(draft, path) == 0 else {
-            let reason = String(cString: strerror(errno))
-            unlink(draft)
-            throw .unavailable(path: path, reason: reason)
-        }
+        try DataDirectory.replace(
+            directory.operatorFile, by: "\(address)\n\(password.value)\n", randomness: randomness)
     }
 
     /// The ticket of the server that holds the directory; nil when there is none.
