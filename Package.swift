@@ -18,6 +18,7 @@ let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", packa
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
@@ -96,7 +97,10 @@ let package = Package(
             name: "StorageTests", dependencies: ["Storage", "ATProtocol", "Base", logging], swiftSettings: strict),
         .testTarget(
             name: "WebTests",
-            dependencies: ["Web", "ATProtocol", "Base", "CZlib", nioCore, nioPosix, logging, serviceLifecycle],
+            dependencies: [
+                "Web", "ATProtocol", "Base", "CZlib", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+                serviceLifecycle,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "IdentityTests",

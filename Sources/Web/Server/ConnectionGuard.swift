@@ -23,6 +23,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let limits: ServerLimits
     private let requestIDs: RequestIDs
     private var phase = Phase.idle(.now())
+    /// The loop's own time, which a test may move.
+    private var loop: (any EventLoop)?
+    private var now: NIODeadline { loop?.now ?? .now() }
     /// Requests whose answers aren't written to their end.
     private var openRequestCount = 0
     private var answerIsBegun = false
@@ -45,7 +48,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         tickInterval = TimeAmount(max(.milliseconds(10), min(shortest / 4, .seconds(5))))
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { scheduleTick(context) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        loop = context.eventLoop
+        phase = .idle(now)
+        scheduleTick(context)
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         isRemoved = true
@@ -55,15 +62,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Told by `ByteWatch` of bytes on their way to the decoder.
     func bytesArrived(_ count: Int) {
         if let since = readPendingSince {
-            bodyWait = bodyWait + (.now() - since)
+            bodyWait = bodyWait + (now - since)
             readPendingSince = nil
         }
         bodyByteCount += count
-        if case .idle = phase { phase = .header(.now()) }
+        if case .idle = phase { phase = .header(now) }
     }
 
     func read(context: ChannelHandlerContext) {
-        if readPendingSince == nil { readPendingSince = .now() }
+        if readPendingSince == nil { readPendingSince = now }
         context.read()
     }
 
@@ -78,7 +85,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             guard head.headers.contains(name: "upgrade") else { break }
             return context.fireChannelRead(Self.wrapInboundOut(.head(settleUpgrade(head))))
         case .body: break
-        case .end: phase = .idle(.now())
+        case .end: phase = .idle(now)
         }
         context.fireChannelRead(data)
     }
@@ -93,7 +100,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .end:
             openRequestCount -= 1
             answerIsBegun = false
-            if case .idle = phase { phase = .idle(.now()) }
+            if case .idle = phase { phase = .idle(now) }
             guard isEnding, openRequestCount <= 0 else { break }
             context.writeAndFlush(data, promise: promise)
             return end(context)
@@ -103,7 +110,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        unwritableSince = context.channel.isWritable ? nil : .now()
+        unwritableSince = context.channel.isWritable ? nil : now
         context.fireChannelWritabilityChanged()
     }
 
@@ -175,7 +182,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func scheduleTick(_ context: ChannelHandlerContext) {
         tick = context.eventLoop.assumeIsolated().scheduleTask(in: tickInterval) {
-            if context.channel.isActive { self.check(context, now: .now()) }
+            if context.channel.isActive { self.check(context, now: self.now) }
             // Not active may also mean: not yet.
             if !self.isRemoved { self.scheduleTick(context) }
         }

@@ -16,13 +16,15 @@ final class FakeNameServer: Sendable {
         case refused
         /// No answer.
         case silence
+        /// That there is no such name, once `release` was called.
+        case held
 
         var type: UInt16? {
             switch self {
             case .ipv4: 1
             case .ipv6: 28
             case .text: 16
-            case .garbage, .refused, .silence: nil
+            case .garbage, .refused, .silence, .held: nil
             }
         }
 
@@ -31,7 +33,7 @@ final class FakeNameServer: Sendable {
             case .ipv4(let a, let b, let c, let d): [a, b, c, d]
             case .ipv6(let bytes): bytes
             case .text(let strings): strings.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
-            case .garbage, .refused, .silence: []
+            case .garbage, .refused, .silence, .held: []
             }
         }
     }
@@ -62,12 +64,19 @@ final class FakeNameServer: Sendable {
 
     func stop() async throws { try await channel.close() }
 
+    /// Gives the answers that were held.
+    func release() { channel.pipeline.fireUserInboundEventTriggered(Release()) }
+
+    private struct Release: Sendable {}
+
     private final class Handler: ChannelInboundHandler {
         typealias InboundIn = AddressedEnvelope<ByteBuffer>
         typealias OutboundOut = AddressedEnvelope<ByteBuffer>
 
         let zone: [String: [Record]]
         let count: Counter
+        private var held: [AddressedEnvelope<ByteBuffer>] = []
+        private var isReleased = false
 
         init(zone: [String: [Record]], count: Counter) {
             self.zone = zone
@@ -78,11 +87,19 @@ final class FakeNameServer: Sendable {
             let envelope = Self.unwrapInboundIn(data)
             count.add()
             guard let answer = answer(to: envelope.data) else { return }
-            let reply = AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: answer)
+            let reply = AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: answer.reply)
+            if answer.isHeld, !isReleased { return held.append(reply) }
             context.writeAndFlush(Self.wrapOutboundOut(reply), promise: nil)
         }
 
-        private func answer(to question: ByteBuffer) -> ByteBuffer? {
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            guard event is Release else { return context.fireUserInboundEventTriggered(event) }
+            isReleased = true
+            for reply in held { context.write(Self.wrapOutboundOut(reply), promise: nil) }
+            context.flush()
+        }
+
+        private func answer(to question: ByteBuffer) -> (reply: ByteBuffer, isHeld: Bool)? {
             let whole = question
             var question = question
             guard let id = question.readInteger(as: UInt16.self) else { return nil }
@@ -103,19 +120,20 @@ final class FakeNameServer: Sendable {
             let matching = (records ?? []).filter { $0.type == type }
             var reply = ByteBuffer()
             reply.writeInteger(id)
-            let code: UInt16 = records == nil ? 3 : records == [.refused] ? 5 : 0
+            let isHeld = records == [.held]
+            let code: UInt16 = records == nil || isHeld ? 3 : records == [.refused] ? 5 : 0
             reply.writeInteger(UInt16(0x8180) | code)
             reply.writeMultipleIntegers(UInt16(1), UInt16(matching.count), UInt16(0), UInt16(0))
             if records == [.garbage] {
                 reply.writeBytes([0xFF, 0xC0, 0xC0, 0x01])
-                return reply
+                return (reply, false)
             }
             if let asked = whole.getBytes(at: start, length: end - start) { reply.writeBytes(asked) }
             for record in matching {
                 reply.writeMultipleIntegers(UInt16(0xC00C), type, UInt16(1), UInt32(60), UInt16(record.data.count))
                 reply.writeBytes(record.data)
             }
-            return reply
+            return (reply, isHeld)
         }
     }
 }

@@ -88,11 +88,6 @@ final class RawClient: Sendable {
     /// Goes away without a word.
     func disconnect() async throws { try await channel.close() }
 
-    /// Does nothing for a while: what a slow client does, where slowness is the subject.
-    func dawdle(_ time: Duration) async throws {
-        try await channel.eventLoop.scheduleTask(in: TimeAmount(time)) {}.futureResult.get()
-    }
-
     /// Stops or goes on reading from the socket.
     func setReading(_ isReading: Bool) async throws {
         try await channel.setOption(.autoRead, value: isReading).get()
