@@ -121,8 +121,32 @@ def test_pending_accounts_are_not_shown(gated, admin):
     anonymous = gated.anonymous()
     assert anonymous.get("com.atproto.sync.getRepo", did=made["did"]).status == 400
     assert anonymous.get("com.atproto.identity.resolveHandle", handle=made["handle"]).status == 400
-    active = [repo for repo in repositories(gated) if repo.get("active") is not False]
-    assert made["did"] not in [repo["did"] for repo in active]
+    assert made["did"] not in [repo["did"] for repo in repositories(gated)]
+    assert anonymous.get("com.atproto.repo.describeRepo", repo=made["did"]).error == "RepoNotFound"
+    assert anonymous.get("com.atproto.identity.resolveDid", did=made["did"]).error == "DidNotFound"
+    assert anonymous.get("com.atproto.identity.resolveIdentity", identifier=made["did"]).error == "DidNotFound"
+    assert anonymous.get("com.atproto.identity.resolveIdentity", identifier=made["handle"]).error == "HandleNotFound"
+    pages = ["", "/data", "/log", "/log/last", "/log/audit"]
+    assert [anonymous.raw("GET", f"/plc/{made['did']}{page}").status for page in pages] == [404] * 5
+
+    cursor, seen = follow_export(gated, "0")
+    assert made["did"] not in seen
+    admin.post("net.openfederation.account.approve", userId=made["did"]).ok()
+    assert made["did"] in follow_export(gated, cursor)[1], "a follower of the directory missed it"
+    assert [anonymous.raw("GET", f"/plc/{made['did']}{page}").status for page in pages] == [200] * 5
+
+
+def follow_export(server, cursor):
+    """Reads the directory's export to its end from a cursor; the new cursor, and whose operations came."""
+    dids = []
+    while True:
+        text = server.anonymous().raw("GET", f"/plc/export?count=1000&after={cursor}").content.decode()
+        lines = [json.loads(line) for line in text.splitlines()]
+        if not lines:
+            return cursor, dids
+        dids += [line["did"] for line in lines]
+        assert [line["seq"] for line in lines] == sorted(line["seq"] for line in lines)
+        cursor = lines[-1]["seq"]
 
 
 def repositories(server):

@@ -300,6 +300,26 @@ def test_every_way_back(server):
         assert again.get("com.atproto.server.getSession").ok()["active"] is True
 
 
+def test_what_staff_lift_leads_back(server):
+    """The owner's own deactivation outlives what staff did meanwhile, and staff do not lift it."""
+    owner = server.account()
+    deactivate(server, owner)
+    for change in (
+        {"deactivated": {"applied": True}},
+        {"takedown": {"applied": True}},
+        {"takedown": {"applied": False}},
+    ):
+        set_status(server, owner.did, **change)
+        answer = owner.post("com.atproto.server.activateAccount")
+        assert answer.status in (400, 401, 403), str(answer)
+    for _ in range(2):
+        set_status(server, owner.did, deactivated={"applied": False})
+        status = server.anonymous().get("com.atproto.sync.getRepoStatus", did=owner.did).ok()
+        assert status["active"] is False and status["status"] == "deactivated"
+    server.sign_in(owner.handle).post("com.atproto.server.activateAccount").ok()
+    assert server.anonymous().get("com.atproto.sync.getRepoStatus", did=owner.did).ok()["active"] is True
+
+
 def test_unknown_accounts(server):
     did = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
     for nsid, parameters in SYNC.items():
