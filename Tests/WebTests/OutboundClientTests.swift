@@ -72,6 +72,30 @@ struct OutboundClientTests {
         }
     }
 
+    /// Runs `body` with a client and shuts that down, whatever comes of it.
+    private func withClient(
+        policy: OutboundClient.Policy, resolver: TableResolver, _ body: (OutboundClient) async throws -> Void
+    ) async rethrows {
+        let client = OutboundClient(policy: policy, resolver: resolver)
+        do {
+            try await body(client)
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+        await client.shutdown()
+    }
+
+    /// A request that a busy machine has time for.
+    private func request(
+        _ method: String, _ url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
+        byteCountMax: Int = 1 << 20, redirectCountMax: Int = 3, timeout: Duration = .seconds(50)
+    ) -> OutboundRequest {
+        OutboundRequest(
+            method, url, headers: headers, body: body, timeout: timeout, byteCountMax: byteCountMax,
+            redirectCountMax: redirectCountMax)
+    }
+
     private func failure(_ body: () async throws -> OutboundResponse) async -> String {
         do {
             return "status \(try await body().status)"
@@ -104,7 +128,7 @@ struct OutboundClientTests {
         ("gopher://public.test/", "invalid"), ("https://user@public.test/", "invalid"),
     ])
     func guardedAddresses(url: String, outcome: String) async {
-        let client = OutboundClient(
+        await withClient(
             policy: .init(),
             resolver: TableResolver { host, _ in
                 switch host {
@@ -115,98 +139,105 @@ struct OutboundClientTests {
                 case "2002.test": ["2002:7f00:1::1"]
                 default: []
                 }
-            })
-        #expect(await failure { try await client.send(OutboundRequest("GET", url)) } == outcome)
-        await client.shutdown()
+            }
+        ) { client in
+            #expect(await failure { try await client.send(request("GET", url)) } == outcome)
+        }
     }
 
     @Test func theCheckedAddressIsTheOneConnectedTo() async throws {
         try await TestServer.run(Self.options) { server in
             // The first answer leads to us; whoever asked again would be sent elsewhere.
             let resolver = TableResolver { _, count in count == 1 ? ["127.0.0.1"] : ["127.0.0.2"] }
-            let client = OutboundClient(
-                policy: .init(allowsPlainHTTP: true) { $0 == IPAddress(127, 0, 0, 1) }, resolver: resolver)
-            let url = "http://rebind.test:\(server.port)/host"
-            let response = try await client.send(OutboundRequest("GET", url, headers: [("authorization", "x")]))
-            #expect(String(decoding: response.body, as: UTF8.self) == "rebind.test:\(server.port) kith x")
-            #expect(resolver.questions == ["rebind.test"])
-            // The second answer is judged anew, although the first one's connection is still there.
-            #expect(await failure { try await client.send(OutboundRequest("GET", url)) } == "forbidden")
-            await client.shutdown()
+            try await withClient(
+                policy: .init(allowsPlainHTTP: true) { $0 == IPAddress(127, 0, 0, 1) }, resolver: resolver
+            ) { client in
+                let url = "http://rebind.test:\(server.port)/host"
+                let response = try await client.send(request("GET", url, headers: [("authorization", "x")]))
+                #expect(String(decoding: response.body, as: UTF8.self) == "rebind.test:\(server.port) kith x")
+                #expect(resolver.questions == ["rebind.test"])
+                // The second answer is judged anew, although the first one's connection is still there.
+                #expect(await failure { try await client.send(request("GET", url)) } == "forbidden")
+            }
         }
     }
 
     @Test func redirectsAreJudgedAnew() async throws {
         try await TestServer.run(Self.options) { server in
             let port = server.port
-            let client = OutboundClient(
+            try await withClient(
                 policy: .init(allowsPlainHTTP: true) { $0 == IPAddress(127, 0, 0, 1) },
-                resolver: TableResolver { host, _ in host == "inside.test" ? ["10.0.0.1"] : ["127.0.0.1"] })
-            let outcomes = [
-                ("http://127.0.0.2:\(port)/host", "forbidden"), ("http://inside.test/", "forbidden"),
-                ("http://169.254.169.254/latest/meta-data", "forbidden"), ("file:///etc/passwd", "invalid"),
-                ("http://[::1]:\(port)/host", "forbidden"), ("/host", "status 200"), ("http://2130706433/", "invalid"),
-                ("//outside.test:\(port)/host", "status 200"),
-            ]
-            for (location, outcome) in outcomes {
-                let url = "http://start.test:\(port)/to?url=\(location)"
-                #expect(await failure { try await client.send(OutboundRequest("GET", url)) } == outcome, "\(location)")
+                resolver: TableResolver { host, _ in host == "inside.test" ? ["10.0.0.1"] : ["127.0.0.1"] }
+            ) { client in
+                let outcomes = [
+                    ("http://127.0.0.2:\(port)/host", "forbidden"), ("http://inside.test/", "forbidden"),
+                    ("http://169.254.169.254/latest/meta-data", "forbidden"), ("file:///etc/passwd", "invalid"),
+                    ("http://[::1]:\(port)/host", "forbidden"), ("/host", "status 200"),
+                    ("http://2130706433/", "invalid"),
+                    ("//outside.test:\(port)/host", "status 200"),
+                ]
+                for (location, outcome) in outcomes {
+                    let url = "http://start.test:\(port)/to?url=\(location)"
+                    #expect(await failure { try await client.send(request("GET", url)) } == outcome, "\(location)")
+                }
+                let loop = request("GET", "http://start.test:\(port)/loop")
+                #expect(await failure { try await client.send(loop) } == "redirect")
+                let by = request("GET", "http://start.test:\(port)/loop", redirectCountMax: 0)
+                let unfollowed = try await client.send(by)
+                #expect(unfollowed.status == 301)
             }
-            let loop = OutboundRequest("GET", "http://start.test:\(port)/loop")
-            #expect(await failure { try await client.send(loop) } == "redirect")
-            let by = OutboundRequest("GET", "http://start.test:\(port)/loop", redirectCountMax: 0)
-            let unfollowed = try await client.send(by)
-            #expect(unfollowed.status == 301)
-            await client.shutdown()
         }
     }
 
     @Test func secretsStayWithTheirOrigin() async throws {
         try await TestServer.run(Self.options) { server in
-            let client = OutboundClient(
-                policy: .init(isGuarded: false), resolver: TableResolver { _, _ in ["127.0.0.1"] })
-            let base = "http://start.test:\(server.port)"
-            for (location, token) in [("/host", "secret"), ("http://other.test:\(server.port)/host", "")] {
-                let request = OutboundRequest(
-                    "GET", "\(base)/to?url=\(location)", headers: [("Authorization", "secret")])
-                let body = String(decoding: try await client.send(request).body, as: UTF8.self)
-                #expect(body.hasSuffix("kith \(token)"))
+            try await withClient(
+                policy: .init(isGuarded: false), resolver: TableResolver { _, _ in ["127.0.0.1"] }
+            ) { client in
+                let base = "http://start.test:\(server.port)"
+                for (location, token) in [("/host", "secret"), ("http://other.test:\(server.port)/host", "")] {
+                    let asked = request(
+                        "GET", "\(base)/to?url=\(location)", headers: [("Authorization", "secret")])
+                    let body = String(decoding: try await client.send(asked).body, as: UTF8.self)
+                    #expect(body.hasSuffix("kith \(token)"))
+                }
+                let after303 = try await client.send(request("POST", base + "/post/303", body: Array("x".utf8)))
+                #expect(String(decoding: after303.body, as: UTF8.self) == "GET ")
+                let after307 = try await client.send(request("POST", base + "/post/307", body: Array("x".utf8)))
+                #expect(String(decoding: after307.body, as: UTF8.self) == "POST x")
+                #expect(after307.url == base + "/echo")
             }
-            let after303 = try await client.send(OutboundRequest("POST", base + "/post/303", body: Array("x".utf8)))
-            #expect(String(decoding: after303.body, as: UTF8.self) == "GET ")
-            let after307 = try await client.send(OutboundRequest("POST", base + "/post/307", body: Array("x".utf8)))
-            #expect(String(decoding: after307.body, as: UTF8.self) == "POST x")
-            #expect(after307.url == base + "/echo")
-            await client.shutdown()
         }
     }
 
     @Test func sizeAndTimeAreBounded() async throws {
         try await TestServer.run(Self.options) { server in
-            let client = OutboundClient(policy: .init(isGuarded: false), resolver: TableResolver { _, _ in [] })
-            let base = "http://127.0.0.1:\(server.port)"
-            let fits = try await client.send(OutboundRequest("GET", base + "/bytes/1000", byteCountMax: 1000))
-            #expect(fits.body.count == 1000)
-            let over = OutboundRequest("GET", base + "/bytes/1001", byteCountMax: 1000)
-            #expect(await failure { try await client.send(over) } == "large")
-            let endless = OutboundRequest("GET", base + "/endless", byteCountMax: 1 << 20)
-            #expect(await failure { try await client.send(endless) } == "large")
-            let never = OutboundRequest("GET", base + "/never", timeout: .milliseconds(200))
-            #expect(await failure { try await client.send(never) } == "timeout")
-            let noTLS = OutboundRequest("GET", "https://127.0.0.1:\(server.port)/")
-            #expect(await failure { try await client.send(noTLS) } == "broken")
-            await client.shutdown()
-            #expect(await failure { try await client.send(over) } == "broken")
+            try await withClient(policy: .init(isGuarded: false), resolver: TableResolver { _, _ in [] }) { client in
+                let base = "http://127.0.0.1:\(server.port)"
+                let fits = try await client.send(request("GET", base + "/bytes/1000", byteCountMax: 1000))
+                #expect(fits.body.count == 1000)
+                let over = request("GET", base + "/bytes/1001", byteCountMax: 1000)
+                #expect(await failure { try await client.send(over) } == "large")
+                let endless = request("GET", base + "/endless", byteCountMax: 1 << 20)
+                #expect(await failure { try await client.send(endless) } == "large")
+                let never = request("GET", base + "/never", timeout: .milliseconds(200))
+                #expect(await failure { try await client.send(never) } == "timeout")
+                let noTLS = request("GET", "https://127.0.0.1:\(server.port)/")
+                #expect(await failure { try await client.send(noTLS) } == "broken")
+                await client.shutdown()
+                #expect(await failure { try await client.send(over) } == "broken")
+            }
         }
     }
 
     @Test func theNextAddressIsTriedWhenOneIsDead() async throws {
         try await TestServer.run(Self.options) { server in
-            let client = OutboundClient(
-                policy: .init(isGuarded: false), resolver: TableResolver { _, _ in ["127.0.0.9", "127.0.0.1"] })
-            let response = try await client.send(OutboundRequest("GET", "http://two.test:\(server.port)/host"))
-            #expect(response.status == 200)
-            await client.shutdown()
+            try await withClient(
+                policy: .init(isGuarded: false), resolver: TableResolver { _, _ in ["127.0.0.9", "127.0.0.1"] }
+            ) { client in
+                let response = try await client.send(request("GET", "http://two.test:\(server.port)/host"))
+                #expect(response.status == 200)
+            }
         }
     }
 
@@ -214,17 +245,17 @@ struct OutboundClientTests {
         try await TestServer.run(Self.options) { server in
             var policy = OutboundClient.Policy(isGuarded: false)
             policy.hostCountMax = 3
-            let client = OutboundClient(policy: policy, resolver: TableResolver { _, _ in ["127.0.0.1"] })
-            try await withThrowingTaskGroup(of: Int.self) { group in
-                for index in 0..<30 {
-                    group.addTask {
-                        let url = "http://h\(index % 10).test:\(server.port)/host"
-                        return try await client.send(OutboundRequest("GET", url)).status
+            try await withClient(policy: policy, resolver: TableResolver { _, _ in ["127.0.0.1"] }) { client in
+                try await withThrowingTaskGroup(of: Int.self) { group in
+                    for index in 0..<30 {
+                        group.addTask {
+                            let url = "http://h\(index % 10).test:\(server.port)/host"
+                            return try await client.send(request("GET", url)).status
+                        }
                     }
+                    for try await status in group { #expect(status == 200) }
                 }
-                for try await status in group { #expect(status == 200) }
             }
-            await client.shutdown()
         }
     }
 }

@@ -92,14 +92,19 @@ struct ShutdownTests {
     /// A peer that answers, however long it takes, and one that doesn't and is cut.
     @Test(arguments: [(true, Duration.seconds(30)), (false, .milliseconds(200))])
     func webSocketsAreClosedWith1001(answers: Bool, closeTimeout: Duration) async throws {
+        let (joined, join) = AsyncStream<Void>.makeStream()
         var options = TestServerOptions { routes in
-            routes.subscription("test.kith.subscribe", access: .anyone) { _, socket in await socket.waitUntilClosed() }
+            routes.subscription("test.kith.subscribe", access: .anyone) { _, socket in
+                join.yield()
+                await socket.waitUntilClosed()
+            }
         }
         options.schemas = ["test.kith.subscribe": HandwrittenSchema(kind: .subscription)]
         options.limits.webSocket.closeTimeout = closeTimeout
         options.limits.shutdownTimeout = .seconds(40)
         try await TestServer.run(options) { server in
             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { peer in
+                for await _ in joined { break }
                 await server.group.triggerGracefulShutdown()
                 #expect(try await peer.next().closeCode == 1001)
                 if answers { try await peer.send(8, [3, 233]) }
