@@ -26,7 +26,7 @@ final class House: Sendable {
     /// Opens a house; on the same directory a second time, the same state.
     init(
         directory existing: String? = nil, options: SQLiteOptions = SQLiteOptions(),
-        blobLimits: BlobLimits = BlobLimits()
+        blobLimits: BlobLimits = BlobLimits(), importLimits: ImportLimits = ImportLimits()
     ) async throws {
         directory = existing ?? NSTemporaryDirectory() + "kith-publishing-" + Hex.encode(SystemRandomness().bytes(8))
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -42,8 +42,8 @@ final class House: Sendable {
         reader = RepositoryReader(database: database, accounts: accounts, directory: accounts)
         export = RepositoryExport(database: database)
         imports = RepositoryImport(
-            database: database, log: log, writer: writer, keys: keys, blobs: ledger, clock: clock,
-            spoolDirectory: directory + "/tmp")
+            database: database, log: log, writer: writer, accounts: accounts, keys: keys, blobs: ledger, clock: clock,
+            spoolDirectory: directory + "/tmp", limits: importLimits)
         let store = try DiskBlobStore(path: directory + "/blobs", randomness: SystemRandomness())
         blobs = BlobService(
             database: database, store: store, ledger: ledger, reader: reader, clock: clock, limits: blobLimits)

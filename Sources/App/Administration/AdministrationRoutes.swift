@@ -64,8 +64,7 @@ struct AdministrationRoutes: Sendable {
 
     @Sendable private func importRepository(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let account = try await accounts.account(call.parameter("did") ?? "")
-        let outcome = try await repositories.imports.run(
-            call.body, did: account.did, announced: account.status == .approved)
+        let outcome = try await repositories.imports.run(call.body, did: account.did, by: .operator)
         return .json([
             "did": .string(account.did.string), "cid": .string(outcome.commit.string),
             "rev": .string(outcome.rev.string), "data": .string(outcome.data.string),
@@ -86,8 +85,7 @@ struct AdministrationRoutes: Sendable {
 
     @Sendable private func rebuildRepository(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let account = try await accounts.account(call.input["did"]?.stringValue ?? "")
-        let (head, leftOut) = try await repositories.rebuild.rebuild(
-            account.did, announced: account.status == .approved)
+        let (head, leftOut) = try await repositories.rebuild.rebuild(account.did)
         return .json([
             "did": .string(head.did.string), "cid": .string(head.commit.string), "rev": .string(head.rev.string),
             "data": .string(head.data.string), "leftOut": .array(leftOut.map { .string($0) }),

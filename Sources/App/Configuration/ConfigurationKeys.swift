@@ -75,7 +75,7 @@ package enum ConfigurationKeys {
     static let importSizeMax = ConfigurationKey(
         "import.size-max", .size(1_000_000...1_000_000_000_000), 2_000_000_000,
         "The largest archive that may be imported as a repository. It is kept in `<data>` while it is "
-            + "checked, with about 100 bytes of memory for each of its blocks.")
+            + "checked, with about 150 bytes of memory for each of its blocks.")
     static let keyEncryptionSecret = ConfigurationKey(
         "key-encryption-secret", .secret, standard: "none: a key file in `<data>/secrets`",
         "At least 32 bytes from which the key is made that seals signing keys in the database. "

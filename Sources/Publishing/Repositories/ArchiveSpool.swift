@@ -35,6 +35,9 @@ package final class ArchiveSpool: BlockSource, Sendable {
         state = Mutex(State(file: FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)))
     }
 
+    /// Different blocks so far.
+    package var blockCount: Int { state.withLock { $0.places.count } }
+
     /// Takes the next piece of the archive.
     package func append(_ piece: [UInt8]) throws {
         try state.withLock { state in

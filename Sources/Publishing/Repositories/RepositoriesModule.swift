@@ -61,10 +61,11 @@ package struct RepositoriesModule: Sendable {
             database: database, accounts: foundation.accounts, directory: foundation.directory)
         export = RepositoryExport(database: database)
         imports = RepositoryImport(
-            database: database, log: log, writer: writer, keys: foundation.keys, blobs: ledger, clock: clock,
-            spoolDirectory: foundation.spoolDirectory)
+            database: database, log: log, writer: writer, accounts: foundation.accounts, keys: foundation.keys,
+            blobs: ledger, clock: clock, spoolDirectory: foundation.spoolDirectory)
         rebuild = RepositoryRebuild(
-            database: database, log: log, writer: writer, keys: foundation.keys, clock: clock)
+            database: database, log: log, writer: writer, accounts: foundation.accounts, keys: foundation.keys,
+            clock: clock)
         disposal = TreeDisposal(database: database, logger: foundation.logger)
     }
 

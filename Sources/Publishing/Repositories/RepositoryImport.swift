@@ -1,37 +1,49 @@
 package import ATProtocol
 package import Base
 package import Contracts
-import Foundation
 package import Storage
 
 /// Takes up a repository from an archive of untrusted bytes.
 ///
-/// The archive is spooled to a file while every block's hash is checked; then owner, tree and records are verified;
-/// then a tree is laid beside the present one in small transactions; last, in one small transaction, a commit of our
+/// The archive is spooled to a file while every block's hash is checked; then, on a thread of its own, tree and records
+/// are verified and laid beside the present tree in small transactions; last, in one small transaction, a commit of our
 /// own over the imported tree takes the head. Until then nothing visible has changed, whatever happens.
 package struct RepositoryImport: Sendable {
     let database: any Database
     let log: EventLog
     let writer: RepositoryWriter
+    let accounts: any Accounts
     let keys: any SigningKeys
     let blobs: BlobLedger
     let clock: any WallClock
-    /// One import at a time: each holds the places of its blocks in memory and a processor while it verifies.
+    /// One archive is verified at a time: another processor is left for everybody else.
     private let turn = AsyncLock()
+    private let admission: ImportAdmission
     /// Where archives are spooled. Files in it are removed with the import that made them.
     let spoolDirectory: String
 
     package init(
-        database: any Database, log: EventLog, writer: RepositoryWriter, keys: any SigningKeys, blobs: BlobLedger,
-        clock: any WallClock, spoolDirectory: String
+        database: any Database, log: EventLog, writer: RepositoryWriter, accounts: any Accounts,
+        keys: any SigningKeys, blobs: BlobLedger, clock: any WallClock, spoolDirectory: String,
+        limits: ImportLimits = ImportLimits()
     ) {
         self.database = database
         self.log = log
         self.writer = writer
+        self.accounts = accounts
         self.keys = keys
         self.blobs = blobs
         self.clock = clock
         self.spoolDirectory = spoolDirectory
+        admission = ImportAdmission(limits)
+    }
+
+    /// On whose word an import is done.
+    package enum Authority: Sendable, Hashable {
+        /// The account's own, while it is active or deactivated.
+        case owner
+        /// The operator's, whatever the account's state.
+        case `operator`
     }
 
     /// What was taken up.
@@ -42,44 +54,35 @@ package struct RepositoryImport: Sendable {
         package var recordCount: Int
     }
 
-    /// Records laid down in one transaction: small, so that other writes are not held up.
-    private static let batchCount = 500
-
-    /// Imports the archive that arrives as `body` into the repository of `did`.
+    /// Imports the archive that arrives as `body` into the repository of `did`; for an active account `#sync` is logged.
     ///
-    /// - Parameters:
-    ///   - announced: whether to log `#sync` with the new head: for accounts that are active.
-    ///   - progress: receives the number of records laid down so far and in all.
-    /// - Throws: `RepositoryError` naming what is wrong with the archive; nothing was changed.
+    /// - Throws: `RepositoryError` naming what is wrong with the archive; `RepositoryImportError`;
+    ///   `RepositoryWriteError.inactive` when the account's state forbids it by the end. Nothing was changed.
     package func run(
-        _ body: some AsyncSequence<[UInt8], any Error>, did: DID, announced: Bool,
-        progress: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
+        _ body: some AsyncSequence<[UInt8], any Error>, did: DID, by authority: Authority
     ) async throws -> Outcome {
-        let spool = try ArchiveSpool(directory: spoolDirectory)
-        defer { spool.remove() }
-        for try await piece in body { try spool.append(piece) }
-        return try await turn.withLock {
-            try await takeUp(spool, did: did, announced: announced, progress: progress)
+        try await admission.admit(did) {
+            let spool = try ArchiveSpool(directory: spoolDirectory)
+            defer { spool.remove() }
+            for try await piece in body {
+                try spool.append(piece)
+                try admission.note(spool.blockCount, for: did)
+            }
+            return try await turn.withLock { try await takeUp(spool, did: did, by: authority) }
         }
     }
 
-    private func takeUp(
-        _ spool: ArchiveSpool, did: DID, announced: Bool, progress: @escaping @Sendable (Int, Int) -> Void
-    ) async throws -> Outcome {
-        let root = try spool.finish()
-        let verification = RepositoryVerification(source: spool)
-        let fields = try verification.commit(root, did: did, key: nil)
+    private func takeUp(_ spool: ArchiveSpool, did: DID, by authority: Authority) async throws -> Outcome {
+        let fields = try RepositoryVerification(source: spool).commit(try spool.finish(), did: did, key: nil)
         guard let before = try await database.read({ try RepositoryStore.repository(did, in: $0) }) else {
             throw RepositoryReadError.repositoryNotFound
         }
         let tree = try await database.write { try RepositoryStore.beginTree(in: $0) }
-        let (counts, commit): (Counts, Commit)
+        let (counts, commit): (ArchiveLaying.Counts, Commit)
         do {
-            counts = try await lay(
-                verification, root: fields.data, tree: tree, after: before.rev, spool: spool, progress: progress)
+            counts = try await lay(spool, root: fields.data, as: tree, after: before.rev)
             commit = try await adopt(
-                tree: tree, data: fields.data, over: before, imported: fields.rev, counts: counts,
-                announced: announced)
+                tree: tree, data: fields.data, over: before, imported: fields.rev, counts: counts, by: authority)
         } catch {
             // If even this fails, the next start finds the tree.
             try? await database.write { try RepositoryStore.dispose(tree, in: $0) }
@@ -89,74 +92,25 @@ package struct RepositoryImport: Sendable {
         return Outcome(commit: commit.cid, rev: commit.rev, data: commit.data, recordCount: counts.records)
     }
 
-    private struct Counts: Sendable {
-        var records = 0
-        var nodes = 0
-        var collections: Set<String> = []
-    }
-
-    /// Verifies the whole tree first, then lays it down; a fault found late would have cost writes for nothing.
+    /// Verifies and lays down on a thread of its own; told to stop when nobody waits any more.
     private func lay(
-        _ verification: RepositoryVerification<ArchiveSpool>, root: CID, tree: Int64, after previous: TID,
-        spool: ArchiveSpool,
-        progress: @Sendable (Int, Int) -> Void
-    ) async throws -> Counts {
-        var counts = Counts()
-        counts.records = try verification.tree(
-            root: root, nodes: { _ in counts.nodes += 1 },
-            records: { path, _, bytes in
-                let record = try verifyRecord(bytes, path: path)
-                if let type = record["$type"], type.stringValue != path.collection.string {
-                    throw RepositoryError.invalidRecord(path: path.string, reason: "its $type is not its collection")
-                }
-                counts.collections.insert(path.collection.string)
-            })
+        _ spool: ArchiveSpool, root: CID, as tree: Int64, after previous: TID
+    ) async throws -> ArchiveLaying.Counts {
         var revisions = TIDGenerator(clockID: 0, last: previous)
-        let rev = revisions.next(now: clock.now())
-        var batch = Batch()
-        var walk = TreeWalk(root: root, source: SpoolNodes(spool: spool))
-        var done = 0
-        while let step = try walk.next() {
-            switch step {
-            case .node(let node): batch.nodes.append(node)
-            case .entry(let key, let cid):
-                guard let bytes = try spool.block(cid) else { throw RepositoryError.missingBlock(cid) }
-                batch.records.append((String(decoding: key, as: UTF8.self), cid, bytes))
-            }
-            if batch.records.count >= Self.batchCount || batch.nodes.count >= Self.batchCount {
-                done += batch.records.count
-                try await store(batch, tree: tree, rev: rev)
-                batch = Batch()
-                progress(done, counts.records)
-            }
-        }
-        try await store(batch, tree: tree, rev: rev)
-        progress(counts.records, counts.records)
-        return counts
-    }
-
-    private struct Batch: Sendable {
-        var nodes: [TreeNode] = []
-        var records: [(path: String, cid: CID, bytes: [UInt8])] = []
-    }
-
-    private func store(_ batch: Batch, tree: Int64, rev: TID) async throws {
-        let blobs = blobs
-        try await database.append { scope in
-            try RepositoryStore.insert(batch.nodes, tree: tree, rev: rev, in: scope)
-            for record in batch.records {
-                try RepositoryStore.insertImported(
-                    path: record.path, cid: record.cid, value: record.bytes, tree: tree, rev: rev, in: scope)
-                guard let value = try? DataValue(cbor: record.bytes) else { continue }
-                for cid in Set(RecordShape.blobs(in: value)) where cid.codec == .raw {
-                    try blobs.mention(cid, path: record.path, tree: tree, in: scope)
-                }
-            }
+        let stop = ImportStop()
+        let laying = ArchiveLaying(
+            database: database, blobs: blobs, spool: spool, root: root, tree: tree,
+            rev: revisions.next(now: clock.now()), stop: stop)
+        return try await withTaskCancellationHandler {
+            try await OwnThread.run("kith-import") { try laying.run() }
+        } onCancel: {
+            stop.raise()
         }
     }
 
     private func adopt(
-        tree: Int64, data: CID, over before: RepositoryRow, imported: TID?, counts: Counts, announced: Bool
+        tree: Int64, data: CID, over before: RepositoryRow, imported: TID?, counts: ArchiveLaying.Counts,
+        by authority: Authority
     ) async throws -> Commit {
         let signer = try await keys.signer(for: before.did)
         let now = clock.now()
@@ -164,8 +118,15 @@ package struct RepositoryImport: Sendable {
         // The network has seen the imported revision: the new one must come after it, but not lie in the future.
         if let imported, imported.microseconds <= now.microseconds { generator.advance(past: imported) }
         let commit = try Commit(did: before.did, rev: generator.next(now: now), data: data, signer: signer)
-        let (log, blobs) = (log, blobs)
+        let (log, blobs, accounts) = (log, blobs, accounts)
         try await database.write { scope in
+            // Judged here: much may have happened since the archive began to arrive.
+            guard let status = try accounts.status(of: before.did, in: scope) else {
+                throw RepositoryWriteError.notHosted
+            }
+            guard authority == .operator || status == .approved || status == .deactivated else {
+                throw RepositoryWriteError.inactive(status)
+            }
             guard
                 try RepositoryStore.adopt(
                     tree, commit: commit, recordCount: counts.records, nodeCount: counts.nodes, over: before, in: scope)
@@ -175,7 +136,7 @@ package struct RepositoryImport: Sendable {
             row.tree = tree
             row.rev = commit.rev
             try blobs.reconcile(row, in: scope)
-            guard announced else { return }
+            guard status == .approved else { return }
             var blocks = CARWriter.header(roots: [commit.cid])
             CARWriter.append(commit.cid, commit.bytes, to: &blocks)
             let frame = FirehoseEvent.sync(
@@ -186,15 +147,5 @@ package struct RepositoryImport: Sendable {
             _ = try log.append(entry, in: scope)
         }
         return commit
-    }
-}
-
-/// Nodes of a spooled archive that was verified.
-private struct SpoolNodes: TreeNodeSource {
-    let spool: ArchiveSpool
-
-    func node(_ cid: CID) throws(RepositoryError) -> TreeNode {
-        guard let bytes = try spool.block(cid) else { throw .missingBlock(cid) }
-        return try TreeNode(cid: cid, bytes: bytes)
     }
 }

@@ -8,15 +8,18 @@ package struct RepositoryRebuild: Sendable {
     let database: any Database
     let log: EventLog
     let writer: RepositoryWriter
+    let accounts: any Accounts
     let keys: any SigningKeys
     let clock: any WallClock
 
     package init(
-        database: any Database, log: EventLog, writer: RepositoryWriter, keys: any SigningKeys, clock: any WallClock
+        database: any Database, log: EventLog, writer: RepositoryWriter, accounts: any Accounts,
+        keys: any SigningKeys, clock: any WallClock
     ) {
         self.database = database
         self.log = log
         self.writer = writer
+        self.accounts = accounts
         self.keys = keys
         self.clock = clock
     }
@@ -70,14 +73,27 @@ package struct RepositoryRebuild: Sendable {
 
     /// Lays a tree over the stored records beside the present one, signs it and puts it in its place.
     ///
-    /// Damaged records cannot be made whole; they are left out and named.
+    /// Damaged records cannot be made whole; they are left out and named. For an active account `#sync` is logged.
     /// - Returns: the new head and the paths left out.
     package func rebuild(
-        _ did: DID, announced: Bool, progress: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
+        _ did: DID, progress: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
     ) async throws -> (head: RepositoryHead, leftOut: [String]) {
         let before = try await row(of: did)
-        let signer = try await keys.signer(for: did)
         let tree = try await database.write { try RepositoryStore.beginTree(in: $0) }
+        do {
+            return try await rebuild(before, as: tree, progress: progress)
+        } catch {
+            // If even this fails, the next start finds the tree.
+            try? await database.write { try RepositoryStore.dispose(tree, in: $0) }
+            throw error
+        }
+    }
+
+    private func rebuild(
+        _ before: RepositoryRow, as tree: Int64, progress: @escaping @Sendable (Int, Int) -> Void
+    ) async throws -> (head: RepositoryHead, leftOut: [String]) {
+        let did = before.did
+        let signer = try await keys.signer(for: did)
         let now = clock.now()
         var generator = TIDGenerator(clockID: 0, last: before.rev)
         let rev = generator.next(now: now)
@@ -89,27 +105,30 @@ package struct RepositoryRebuild: Sendable {
             leftOut += records.filter { CID.of(dagCBOR: $0.value) != $0.cid }.map(\.path)
             for record in sound { collections.insert(String(record.path.prefix { $0 != "/" })) }
             nodeCount += nodes.count
+            let imported = sound.map(Self.imported)
             try await self.database.append { scope in
                 try RepositoryStore.insert(nodes, tree: tree, rev: rev, in: scope)
-                for record in sound {
-                    try RepositoryStore.insertImported(
-                        path: record.path, cid: record.cid, value: record.value, tree: tree, rev: rev, in: scope)
-                }
+                for record in imported { try RepositoryStore.insert(record, tree: tree, rev: rev, in: scope) }
             }
         }
         let commit = try Commit(did: did, rev: rev, data: data, signer: signer)
         try await adopt(
-            tree: tree, commit: commit, counts: (count, nodeCount), collections: collections, before: before,
-            announced: announced)
+            tree: tree, commit: commit, counts: (count, nodeCount), collections: collections, before: before)
         writer.forget(did)
         return (RepositoryHead(did: did, commit: commit.cid, rev: rev, data: data), leftOut)
     }
 
+    /// A stored record as it is laid down anew. One that is no record of the data model keeps its bytes, but points nowhere.
+    private static func imported(_ row: RecordRow) -> ImportedRecord {
+        ImportedRecord(
+            path: row.path, cid: row.cid, bytes: row.value, value: (try? DataValue(cbor: row.value)) ?? .null)
+    }
+
     private func adopt(
         tree: Int64, commit: Commit, counts: (records: Int, nodes: Int), collections: Set<String>,
-        before: RepositoryRow, announced: Bool
+        before: RepositoryRow
     ) async throws {
-        let (log, now) = (log, clock.now())
+        let (log, accounts, now) = (log, accounts, clock.now())
         try await database.write { scope in
             guard
                 try RepositoryStore.adopt(
@@ -118,7 +137,7 @@ package struct RepositoryRebuild: Sendable {
             try RepositoryStore.replaceCollections(collections, repository: before.id, in: scope)
             try RepositoryStore.moveMentions(from: before.tree, to: tree, in: scope)
             try BlobLedger().recountExpected(repository: before.id, tree: tree, in: scope)
-            guard announced else { return }
+            guard try accounts.status(of: before.did, in: scope) == .approved else { return }
             var blocks = CARWriter.header(roots: [commit.cid])
             CARWriter.append(commit.cid, commit.bytes, to: &blocks)
             let sync = FirehoseSync(did: commit.did, rev: commit.rev, blocks: blocks, time: Datetime(now))

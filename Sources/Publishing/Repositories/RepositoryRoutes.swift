@@ -173,7 +173,7 @@ package struct RepositoryRoutes: Sendable {
 
     @Sendable private func importRepo(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         guard let account = call.caller.account else { throw RepositoryWriteError.notOwner }
-        _ = try await imports.run(call.body, did: account.did, announced: account.status == .approved)
+        _ = try await imports.run(call.body, did: account.did, by: .owner)
         return .json([:])
     }
 }

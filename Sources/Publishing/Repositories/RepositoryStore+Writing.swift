@@ -136,22 +136,16 @@ extension RepositoryStore {
     }
 
     /// Lays one record of an import down.
-    static func insertImported(
-        path: String, cid: CID, value: [UInt8], tree: Int64, rev: TID, in scope: any WriteScope
-    ) throws {
+    static func insert(_ record: ImportedRecord, tree: Int64, rev: TID, in scope: any WriteScope) throws {
         try scope.enqueue(
             "INSERT INTO record (tree, path, cid, rev, value) VALUES ($1, $2, $3, $4, $5)",
-            [.integer(tree), .text(path), .blob(cid.bytes), .text(rev.string), .blob(value)])
-        guard let slash = path.firstIndex(of: "/") else { return }
-        let collection = String(path[..<slash])
-        guard SubjectCollections.contains(collection), let record = try? DataValue(cbor: value),
-            let subject = SubjectCollections.subject(of: record, collection: collection)
-        else { return }
+            [.integer(tree), .text(record.path), .blob(record.cid.bytes), .text(rev.string), .blob(record.bytes)])
+        guard let subject = record.subject else { return }
         try scope.enqueue(
             """
             INSERT INTO record_subject (tree, collection, subject, path) VALUES ($1, $2, $3, $4)
             ON CONFLICT DO NOTHING
-            """, [.integer(tree), .text(collection), .text(subject), .text(path)])
+            """, [.integer(tree), .text(record.collection), .text(subject), .text(record.path)])
     }
 
     /// Puts a tree in the place of the present one; false when the head moved meanwhile, and nothing was changed.

@@ -90,7 +90,7 @@ import Testing
         let archive = try await house.archive(did)
         let expected = try await house.service.figures(of: did)?.expectedBlobCount
         _ = try await house.imports.run(
-            RepositoryImportTests.stream(archive), did: did, announced: false)
+            RepositoryImportTests.stream(archive), did: did, by: .owner)
         #expect(try await house.service.figures(of: did)?.expectedBlobCount == expected)
         try await check("imported")
         await house.discard()

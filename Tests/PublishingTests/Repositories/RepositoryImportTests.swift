@@ -4,6 +4,7 @@ import Contracts
 import Foundation
 import Publishing
 import Storage
+import Synchronization
 import Testing
 
 @Suite struct RepositoryImportTests {
@@ -35,7 +36,7 @@ import Testing
         let before = try #require(try await house.service.head(of: did))
         let away = try await House()
         #expect(try await away.account(1) == did)
-        let outcome = try await away.imports.run(Self.stream(archive), did: did, announced: true)
+        let outcome = try await away.imports.run(Self.stream(archive), did: did, by: .owner)
         #expect(outcome.data == before.data && outcome.recordCount == 1500)
         let again = Set(try CARReader.read(try await away.archive(did)).blocks.map(\.cid))
         let original = Set(try CARReader.read(archive).blocks.map(\.cid))
@@ -61,11 +62,61 @@ import Testing
             damaged[random.below(damaged.count)] ^= 1 << UInt8(random.below(8))
         }
         await #expect(throws: (any Error).self, "seed \(seed)") {
-            try await house.imports.run(Self.stream(damaged), did: did, announced: true)
+            try await house.imports.run(Self.stream(damaged), did: did, by: .owner)
         }
         #expect(try await house.service.head(of: did) == before)
         #expect(try await house.events().count == events)
         #expect(try await house.archive(did) == archive)
+        await house.discard()
+    }
+
+    /// An account taken down while its archive arrives: neither the tree nor an event lands behind the takedown.
+    @Test(arguments: AccountStatus.allCases)
+    func standingIsJudgedWhenTheTreeIsAdopted(status: AccountStatus) async throws {
+        let house = try await House()
+        let (did, archive) = try await source(house, count: 700)
+        let (events, head) = (try await house.events().count, try await house.service.head(of: did))
+        house.keys.asked.withLock { $0 = { house.accounts.set(status, of: did) } }
+        switch status {
+        case .approved, .deactivated:
+            _ = try await house.imports.run(Self.stream(archive), did: did, by: .owner)
+        case .pending, .rejected, .disabled, .suspended, .takendown:
+            await #expect(throws: RepositoryWriteError.inactive(status)) {
+                try await house.imports.run(Self.stream(archive), did: did, by: .owner)
+            }
+            #expect(try await house.service.head(of: did) == head)
+            _ = try await house.imports.run(Self.stream(archive), did: did, by: .operator)
+        }
+        #expect(try await house.events().count == events + (status == .approved ? 1 : 0))
+        await house.discard()
+    }
+
+    /// One import into a repository at a time, and no more memory than there is for all of them.
+    @Test func importsAreAdmittedWithinBounds() async throws {
+        var limits = ImportLimits()
+        limits.blockCountMax = 20
+        let house = try await House(importLimits: limits)
+        let (did, archive) = try await source(house, count: 100)
+        let other = try await house.account(2)
+        let (held, hold) = AsyncThrowingStream<[UInt8], any Error>.makeStream()
+        let arrived = AsyncStream<Void>.makeStream()
+        let waiting = held.map { piece in
+            arrived.continuation.yield()
+            return piece
+        }
+        async let first = house.imports.run(waiting, did: did, by: .owner)
+        hold.yield(Array(archive.prefix(10)))
+        for await _ in arrived.stream { break }
+        await #expect(throws: RepositoryImportError.underway) {
+            try await house.imports.run(Self.stream(archive), did: did, by: .owner)
+        }
+        await #expect(throws: RepositoryImportError.overloaded) {
+            try await house.imports.run(Self.stream(archive), did: other, by: .owner)
+        }
+        hold.yield(Array(archive.dropFirst(10)))
+        hold.finish()
+        #expect(try await first.recordCount == 100)
+        _ = try await house.imports.run(Self.stream(archive), did: did, by: .owner)
         await house.discard()
     }
 
@@ -74,7 +125,7 @@ import Testing
         let (_, archive) = try await source(house, count: 3)
         let other = try await house.account(2)
         await #expect(throws: RepositoryError.self) {
-            try await house.imports.run(Self.stream(archive), did: other, announced: true)
+            try await house.imports.run(Self.stream(archive), did: other, by: .owner)
         }
         await house.discard()
     }
