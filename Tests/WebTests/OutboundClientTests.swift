@@ -230,6 +230,67 @@ struct OutboundClientTests {
         }
     }
 
+    /// A server of the operator's own: on the local network, by http, and nobody else there.
+    @Test func theOneServerNamedIsReachedAndNoOther() async throws {
+        try await TestServer.run(Self.options) { server in
+            let base = "http://127.0.0.1:\(server.port)"
+            let client = OutboundClient(
+                policy: .init(only: try OutboundURL(parsing: base)), resolver: TableResolver { _, _ in ["127.0.0.1"] })
+            let answer = try await client.send(OutboundRequest("GET", base + "/bytes/7"))
+            #expect(answer.body.count == 7)
+            for url in [
+                "http://127.0.0.2:\(server.port)/host", "http://127.0.0.1:1/", "https://127.0.0.1:\(server.port)/",
+                "http://named.test:\(server.port)/host", "https://example.org/", "http://169.254.169.254/",
+            ] {
+                #expect(await failure { try await client.send(OutboundRequest("GET", url)) } == "forbidden", "\(url)")
+            }
+            let redirect = OutboundRequest("GET", base + "/to?url=http://127.0.0.2:\(server.port)/host")
+            #expect(await failure { try await client.send(redirect) } == "forbidden")
+            await client.shutdown()
+        }
+    }
+
+    @Test func bodiesAreStreamedBothWays() async throws {
+        try await TestServer.run(Self.options) { server in
+            let base = "http://127.0.0.1:\(server.port)"
+            let client = OutboundClient(
+                policy: .init(only: try OutboundURL(parsing: base)), resolver: TableResolver { _, _ in [] })
+            let pieces = AsyncStream { continuation in
+                for _ in 0..<100 { continuation.yield([UInt8](repeating: 0x61, count: 500)) }
+                continuation.finish()
+            }
+            let echo = try await client.stream(
+                "POST", base + "/echo", headers: [("content-type", "text/plain")], body: pieces, byteCount: 50_000)
+            var count = 0
+            while let chunk = try await echo.body.next() { count += chunk.count }
+            #expect(echo.status == 200 && count == 50_000 + "POST ".utf8.count)
+            // Redirects are the caller's.
+            let to = try await client.stream("GET", base + "/loop", headers: [], body: pieces, byteCount: 0)
+            #expect(to.status == 301)
+            // What has no end is ended by whoever drops it.
+            let endless = try await client.stream("GET", base + "/endless", headers: [], body: pieces, byteCount: 0)
+            #expect(try await endless.body.next()?.isEmpty == false)
+            // Whoever waits can be called off, before the head and after it.
+            await #expect(throws: CancellationError.self) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        _ = try await client.stream("GET", base + "/never", headers: [], body: pieces, byteCount: 0)
+                    }
+                    group.cancelAll()
+                    try await group.waitForAll()
+                }
+            }
+            await #expect(throws: CancellationError.self) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { while try await endless.body.next() != nil {} }
+                    group.cancelAll()
+                    try await group.waitForAll()
+                }
+            }
+            await client.shutdown()
+        }
+    }
+
     @Test func theNextAddressIsTriedWhenOneIsDead() async throws {
         try await TestServer.run(Self.options) { server in
             try await withClient(

@@ -76,12 +76,23 @@ package final class OutboundClient: OutboundHTTP {
         package var userAgent: String
         /// Servers to which connections are kept at most.
         package var hostCountMax = 128
+        /// Connections to one server that are used at once; more wait.
+        package var connectionsPerHostMax = 8
         let allowsPlainHTTP: Bool
         let isReachable: @Sendable (IPAddress) -> Bool
+        /// The only origin that requests may go to; nil is any.
+        var origin: String?
 
         /// - Parameter isGuarded: false allows http and addresses of the local network, for development and tests.
         package init(isGuarded: Bool = true, userAgent: String = "kith") {
             self.init(allowsPlainHTTP: !isGuarded, userAgent: userAgent) { !isGuarded || $0.isPublic }
+        }
+
+        /// For one server that the operator has named: it may be on the local network and speak http, as nobody from outside
+        /// has a say in where requests go. No other origin is taken, whatever its address.
+        package init(only url: OutboundURL, userAgent: String = "kith") {
+            self.init(allowsPlainHTTP: !url.isSecure, userAgent: userAgent) { _ in true }
+            origin = url.origin
         }
 
         init(
@@ -98,14 +109,15 @@ package final class OutboundClient: OutboundHTTP {
     /// Addresses of one name that are tried in turn.
     private static let addressCountMax = 3
 
-    private let policy: Policy
+    let policy: Policy
     private let resolver: any NameResolver
-    private let clients: PinnedClients
+    let clients: PinnedClients
 
     package init(policy: Policy, resolver: any NameResolver) {
         self.policy = policy
         self.resolver = resolver
-        clients = PinnedClients(countMax: policy.hostCountMax)
+        clients = PinnedClients(
+            countMax: policy.hostCountMax, connectionsPerHostMax: policy.connectionsPerHostMax)
     }
 
     /// Closes all connections. Requests sent later fail.
@@ -163,11 +175,23 @@ package final class OutboundClient: OutboundHTTP {
         url: OutboundURL,
         deadline: NIODeadline
     ) async throws -> OutboundResponse {
+        try await trying(url) { address in
+            try await self.exchange(request, url: url, address: address, deadline: deadline)
+        }
+    }
+
+    /// Checks where `url` leads and runs `body` for its addresses in turn, until one can be connected to.
+    func trying<Result: Sendable>(
+        _ url: OutboundURL, _ body: (IPAddress) async throws -> Result
+    ) async throws -> Result {
         guard url.isSecure || policy.allowsPlainHTTP else { throw OutboundFailure.forbiddenAddress("not https") }
+        guard policy.origin == nil || policy.origin == url.origin else {
+            throw OutboundFailure.forbiddenAddress("another server than the one named")
+        }
         let addresses = try await checkedAddresses(of: url)
         for (index, address) in addresses.enumerated() {
             do {
-                return try await exchange(request, url: url, address: address, deadline: deadline)
+                return try await body(address)
             } catch let error where Self.neverConnected(error) && index + 1 < addresses.count {
                 continue
             }
@@ -196,7 +220,7 @@ package final class OutboundClient: OutboundHTTP {
     }
 
     /// Whether the request can't have reached anybody, so that the next address may be tried.
-    private static func neverConnected(_ error: any Error) -> Bool {
+    static func neverConnected(_ error: any Error) -> Bool {
         if let failure = error as? OutboundFailure, case .broken(let cause) = failure { return neverConnected(cause) }
         if let error = error as? IOError {
             return [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL].contains(error.errnoCode)

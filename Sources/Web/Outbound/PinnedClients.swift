@@ -14,7 +14,7 @@ final class PinnedClients: Sendable {
         let address: IPAddress
     }
 
-    private final class Entry: Sendable {
+    fileprivate final class Entry: Sendable {
         let client: HTTPClient
         private let state = Mutex((users: 0, isRetired: false))
 
@@ -53,8 +53,10 @@ final class PinnedClients: Sendable {
     }
 
     private let state: Mutex<State>
+    private let connectionsPerHostMax: Int
 
-    init(countMax: Int) {
+    init(countMax: Int, connectionsPerHostMax: Int) {
+        self.connectionsPerHostMax = connectionsPerHostMax
         state = Mutex(State(entries: LeastRecentlyUsed(countMax: countMax)))
     }
 
@@ -75,6 +77,25 @@ final class PinnedClients: Sendable {
         }
     }
 
+    /// The client for `host` at `address`, kept from being shut down until the lease is dropped.
+    func lease(host: String, address: IPAddress) async throws -> Lease {
+        Lease(entry: try await entry(for: Pin(host: host, address: address)))
+    }
+
+    /// A client in use.
+    final class Lease: Sendable {
+        private let entry: Entry
+
+        fileprivate init(entry: Entry) { self.entry = entry }
+
+        var client: HTTPClient { entry.client }
+
+        deinit {
+            // Nobody uses it any more, and nobody waits for its end.
+            if entry.leave() { entry.client.shutdown().whenComplete { _ in } }
+        }
+    }
+
     func shutdown() async {
         let entries = state.withLock { state in
             state.isShutDown = true
@@ -92,7 +113,7 @@ final class PinnedClients: Sendable {
         let found: Found = state.withLock { state in
             if state.isShutDown { return .isShutDown }
             if let known = state.entries.touch(pin), known.enter() { return .entered(known, evicted: nil) }
-            let made = Entry(Self.client(for: pin))
+            let made = Entry(client(for: pin))
             _ = made.enter()
             return .entered(made, evicted: state.entries.set(made, for: pin)?.value)
         }
@@ -104,12 +125,13 @@ final class PinnedClients: Sendable {
         }
     }
 
-    private static func client(for pin: Pin) -> HTTPClient {
+    private func client(for pin: Pin) -> HTTPClient {
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)),
             decompression: .disabled)
         configuration.dnsOverride = [pin.host: pin.address.description]
         configuration.connectionPool.idleTimeout = .seconds(30)
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHostMax
         // Trying again is the caller's choice, with another address.
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
