@@ -94,7 +94,8 @@ let package = Package(
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
         .testTarget(name: "ATProtocolTests", dependencies: ["ATProtocol", "Base"], swiftSettings: strict),
         .testTarget(
-            name: "StorageTests", dependencies: ["Storage", "ATProtocol", "Base", logging], swiftSettings: strict),
+            name: "StorageTests", dependencies: ["App", "Storage", "ATProtocol", "Base", crypto, logging],
+            swiftSettings: strict),
         .testTarget(
             name: "WebTests",
             dependencies: [

@@ -37,6 +37,24 @@ package protocol BlobStore: Sendable {
     /// Removes what is left of uploads that began before `moment` and never ended.
     /// - Returns: the number of uploads removed.
     func removeAbandoned(before moment: Timestamp) async throws(BlobStoreError) -> Int
+
+    /// An address elsewhere at which anybody finds the stored bytes for a while, so that they needn't pass through here;
+    /// nil where the store has none to give. Nothing is asked: the bytes may be gone.
+    /// - Parameters:
+    ///   - contentType: what the answer there shall call the bytes.
+    ///   - disposition: its Content-Disposition. Neither can be changed by whoever holds the address.
+    func temporaryAddress(
+        of location: BlobLocation, contentType: String, disposition: String, lifetime: Duration
+    ) -> String?
+
+    /// Waits for what is under way and lets go of threads and connections.
+    func close() async
+}
+
+extension BlobStore {
+    package func temporaryAddress(
+        of location: BlobLocation, contentType: String, disposition: String, lifetime: Duration
+    ) -> String? { nil }
 }
 
 /// A blob that is on disk.
@@ -65,14 +83,29 @@ package enum BlobStoreError: Error, Sendable, Hashable {
     case full
     /// There is no such blob, or it is in quarantine.
     case notFound
-    /// The blob is shorter than it was: the disk lost bytes.
+    /// The bytes are not those that were stored: the disk lost some, or the bucket gave others.
     case damaged
     /// Not a location made by a store.
     case invalidLocation
-    /// Too much is waiting for the disk.
+    /// Too much is waiting for the disk or the bucket.
     case overloaded
     /// The store can't be read or written.
     case unavailable(reason: String)
+}
+
+extension BlobStoreError: CustomStringConvertible {
+    /// For the operator.
+    package var description: String {
+        switch self {
+        case .tooLarge(let sizeBytesMax): "more than \(sizeBytesMax) bytes"
+        case .full: "no room is left"
+        case .notFound: "there is no such blob"
+        case .damaged: "the bytes are not those that were stored"
+        case .invalidLocation: "not a location"
+        case .overloaded: "too much is waiting"
+        case .unavailable(let reason): reason
+        }
+    }
 }
 
 extension BlobStoreError: WireConvertible {

@@ -118,15 +118,7 @@ package final class DiskBlobStore: BlobStore {
     func onDisk<T: Sendable>(
         _ body: @escaping @Sendable () throws(BlobStoreError) -> T
     ) async throws(BlobStoreError) -> T {
-        do {
-            return try await threads.run { _ in try body() }
-        } catch let error as BlobStoreError {
-            throw error
-        } catch StorageError.overloaded {
-            throw .overloaded
-        } catch {
-            throw .unavailable(reason: String(describing: error))
-        }
+        try await threads.onDisk(body)
     }
 
     /// Flushes a whole upload and gives it its place.

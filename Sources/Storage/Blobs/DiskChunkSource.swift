@@ -20,9 +20,22 @@ final class DiskChunkSource: BlobChunkSource {
         let start = offset.withLock { $0 }
         guard start < end else { return nil }
         let count = Int(min(end - start, Int64(chunkSizeBytes)))
-        let chunk: [UInt8]
+        let chunk = try await threads.onDisk { [file] () throws(BlobStoreError) in
+            try file.read(at: start, count: count)
+        }
+        guard chunk.count == count else { throw .damaged }
+        offset.withLock { $0 = start + Int64(count) }
+        return chunk
+    }
+}
+
+extension WorkerThreads<Void> {
+    /// Runs `body` on one of the threads, with the errors of blobs.
+    func onDisk<T: Sendable>(
+        _ body: @escaping @Sendable () throws(BlobStoreError) -> T
+    ) async throws(BlobStoreError) -> T {
         do {
-            chunk = try await threads.run { [file] _ in try file.read(at: start, count: count) }
+            return try await run { _ in try body() }
         } catch let error as BlobStoreError {
             throw error
         } catch StorageError.overloaded {
@@ -30,8 +43,5 @@ final class DiskChunkSource: BlobChunkSource {
         } catch {
             throw .unavailable(reason: String(describing: error))
         }
-        guard chunk.count == count else { throw .damaged }
-        offset.withLock { $0 = start + Int64(count) }
-        return chunk
     }
 }
