@@ -46,7 +46,7 @@ build: needs
 
 .PHONY: test
 test: build $(VENV)/.installed
-	swift test $(SWIFT_FLAGS) --skip-build
+	scripts/with-s3 swift test $(SWIFT_FLAGS) --skip-build
 	$(MAKE) --no-print-directory conformance
 
 .PHONY: conformance

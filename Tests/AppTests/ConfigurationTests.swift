@@ -126,7 +126,8 @@ struct ConfigurationTests {
             "--port: “http” is not a whole number, 0…65535",
             "KITH_INVITE_REQUIRED: “perhaps” is not true or false",
             "KITH_DATABASE_URL: “mysql:x” is not of the form sqlite:PATH",
-            "KITH_BLOBS_URL: “s3:bucket” is not supported yet; use file:PATH", "KITH_ROLES: “outbox” is not one of all",
+            "KITH_BLOBS_URL: is not of the form s3://BUCKET/PREFIX?endpoint=URL&region=NAME",
+            "KITH_ROLES: “outbox” is not one of all",
             "kith.yaml:2: log.level: “loud” is not one of trace, debug, info, notice, warning, error",
             "kith.yaml:9: title: holds one value, not a list",
         ]
@@ -136,6 +137,25 @@ struct ConfigurationTests {
         #expect(found.contains { $0.hasPrefix("kith.yaml:5: blobs.size-max: “1 kB” is not a size") })
         #expect(found.contains { $0.hasPrefix("kith.yaml:7: firehose.age-max: “72” is not a duration") })
         #expect(found.count == expected.count + 4)
+    }
+
+    @Test func aBucketNeedsItsKeys() throws {
+        let url = "s3://blobs/kith?endpoint=http://10.0.0.2:9000&region=here"
+        let keys = ["KITH_BLOBS_ACCESS_KEY": "AKID", "KITH_BLOBS_SECRET_KEY": "Never-Shown-Anywhere"]
+        #expect(mistakes(environment: ["KITH_BLOBS_URL": url]).count == 2)
+        let whole = try read(environment: keys.merging(["KITH_BLOBS_URL": url]) { $1 })
+        #expect(whole.blobs.description == url && whole.bucket.secretKey?.value == "Never-Shown-Anywhere")
+        let redirect = keys.merging(["KITH_BLOBS_REDIRECT": "true", "KITH_HOSTNAME": "kith.example.org"]) { $1 }
+        #expect(
+            mistakes(environment: redirect.merging(["KITH_BLOBS_URL": url]) { $1 })
+                == ["KITH_BLOBS_REDIRECT: needs a bucket that is reached by https"])
+        #expect(mistakes(environment: redirect) == ["KITH_BLOBS_REDIRECT: needs blobs in a bucket"])
+        #expect(mistakes(environment: redirect.merging(["KITH_BLOBS_URL": "s3://blobs"]) { $1 }).isEmpty)
+        // Whoever writes the keys into the address finds them in no complaint.
+        for wrong in ["s3://AKID:Never-Shown@blobs", "s3://blobs?secret=Never-Shown"] {
+            let told = mistakes(environment: keys.merging(["KITH_BLOBS_URL": wrong]) { $1 })
+            #expect(told.count == 1 && told.allSatisfy { !$0.contains("Never-Shown") && !$0.contains("AKID") })
+        }
     }
 
     @Test func brokenYAMLIsAMistake() {

@@ -18,6 +18,14 @@ package struct Configuration: Sendable {
         package var subscribersMax: Int
     }
 
+    /// How a bucket is spoken to, where blobs are in one.
+    package struct Bucket: Sendable, Hashable {
+        package var accessKey: String?
+        package var secretKey: Secret?
+        package var sessionToken: Secret?
+        package var redirects: Bool
+    }
+
     /// What people are told of this place.
     package struct Presentation: Sendable, Hashable {
         package var title: String
@@ -43,6 +51,7 @@ package struct Configuration: Sendable {
     package var presentation: Presentation
     package var database: DatabaseLocation
     package var blobs: BlobsLocation
+    package var bucket: Bucket
     package var blobSizeBytesMax: Int
     /// What the blobs of one account may hold in all.
     package var blobAccountSizeBytesMax: Int
@@ -93,6 +102,9 @@ package struct Configuration: Sendable {
             termsOfService: reader.read(Keys.termsOfService))
         database = reader.read(Keys.databaseURL, else: .sqlite(path: data + "/kith.sqlite"))
         blobs = reader.read(Keys.blobsURL, else: .file(path: data + "/blobs"))
+        bucket = Bucket(
+            accessKey: reader.read(Keys.blobsAccessKey), secretKey: reader.read(Keys.blobsSecretKey),
+            sessionToken: reader.read(Keys.blobsSessionToken), redirects: reader.read(Keys.blobsRedirect, else: false))
         blobSizeBytesMax = reader.read(Keys.blobSizeMax, else: 0)
         blobAccountSizeBytesMax = reader.read(Keys.blobAccountSizeMax, else: 0)
         importSizeBytesMax = reader.read(Keys.importSizeMax, else: 0)
@@ -135,6 +147,15 @@ package struct Configuration: Sendable {
         }
         if blobAccountSizeBytesMax < blobSizeBytesMax {
             reader.complain(Keys.blobAccountSizeMax, "is less than blobs.size-max")
+        }
+        if case .s3(let location) = blobs {
+            if bucket.accessKey == nil { reader.complain(Keys.blobsAccessKey, "is missing: blobs are in a bucket") }
+            if bucket.secretKey == nil { reader.complain(Keys.blobsSecretKey, "is missing: blobs are in a bucket") }
+            if bucket.redirects, location.origin.scheme != .https, !name.isLocal {
+                reader.complain(Keys.blobsRedirect, "needs a bucket that is reached by https")
+            }
+        } else if bucket.redirects {
+            reader.complain(Keys.blobsRedirect, "needs blobs in a bucket")
         }
         if name.did == nil { reader.complain(Keys.hostname, "can't be made a did:web of") }
     }

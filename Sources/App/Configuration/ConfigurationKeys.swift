@@ -65,7 +65,20 @@ package enum ConfigurationKeys {
     static let databaseURL = ConfigurationKey(
         "database.url", .database, standard: "`sqlite:<data>/kith.sqlite`", "Where the database is.")
     static let blobsURL = ConfigurationKey(
-        "blobs.url", .blobs, standard: "`file:<data>/blobs`", "Where the bytes of blobs are kept.")
+        "blobs.url", .blobs, standard: "`file:<data>/blobs`",
+        "Where the bytes of blobs are kept: a folder, or a bucket that speaks S3. Without `endpoint` the bucket is "
+            + "Amazon's; `region` is `us-east-1` unless given; `style=path` or `style=host` says where the bucket's "
+            + "name stands in addresses.")
+    static let blobsAccessKey = ConfigurationKey(
+        "blobs.access-key", .text, standard: "none", "The access key for the bucket. Needed where blobs are in one.")
+    static let blobsSecretKey = ConfigurationKey(
+        "blobs.secret-key", .secret, standard: "none", "The secret key that belongs to it.")
+    static let blobsSessionToken = ConfigurationKey(
+        "blobs.session-token", .secret, standard: "none", "The session token, where the keys are temporary ones.")
+    static let blobsRedirect = ConfigurationKey(
+        "blobs.redirect", .flag, false,
+        "Whether pictures, sound and film are handed out by the bucket itself: `getBlob` then redirects callers "
+            + "who are not signed in to an address there that holds for five minutes.")
     static let blobSizeMax = ConfigurationKey(
         "blobs.size-max", .size(1_000_000...5_000_000_000), 100_000_000, "The largest blob that may be uploaded.")
     static let blobAccountSizeMax = ConfigurationKey(
@@ -151,7 +164,9 @@ package enum ConfigurationKeys {
         Section(
             title: "Storage",
             entries: [
-                databaseURL.entry, blobsURL.entry, blobSizeMax.entry, blobAccountSizeMax.entry, importSizeMax.entry,
+                databaseURL.entry, blobsURL.entry, blobsAccessKey.entry, blobsSecretKey.entry,
+                blobsSessionToken.entry, blobsRedirect.entry, blobSizeMax.entry, blobAccountSizeMax.entry,
+                importSizeMax.entry,
                 keyEncryptionSecret.entry,
             ]),
         Section(title: "The network", entries: [plcURL.entry, crawlers.entry, outboundGuard.entry, rateLimits.entry]),

@@ -54,7 +54,9 @@ struct ConfigurationReader {
             do throws(ValueMistake) {
                 return try key.parser.parse(text)
             } catch {
-                complain(written.origin, (key.entry.isSecret ? "" : "“\(text)” ") + "is not \(error.expected)")
+                complain(
+                    written.origin,
+                    (key.entry.isSecret || error.hidesText ? "" : "“\(text)” ") + "is not \(error.expected)")
                 return nil
             }
         }

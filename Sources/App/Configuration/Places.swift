@@ -1,4 +1,5 @@
 package import ATProtocol
+package import Storage
 
 /// The name and port under which the world reaches an instance.
 package struct PublicName: Sendable, Hashable {
@@ -54,10 +55,13 @@ package enum DatabaseLocation: Sendable, Hashable, CustomStringConvertible {
 package enum BlobsLocation: Sendable, Hashable, CustomStringConvertible {
     /// A folder.
     case file(path: String)
+    /// A bucket of an object store.
+    case s3(S3Location)
 
     package var description: String {
         switch self {
         case .file(let path): "file:" + path
+        case .s3(let location): location.description
         }
     }
 }

@@ -1,9 +1,12 @@
 import ATProtocol
 import Base
+import Storage
 
 /// What a written value is not. The sentence continues "… is not ".
 struct ValueMistake: Error {
     let expected: String
+    /// Whether the text may hold what must not be shown.
+    var hidesText = false
 }
 
 /// Turns what people write into a value and back.
@@ -82,11 +85,18 @@ extension ValueParser where Value == DatabaseLocation {
 
 extension ValueParser where Value == BlobsLocation {
     static let blobs = ValueParser(
-        form: "file:PATH",
+        form: "file:PATH or s3://BUCKET/PREFIX?endpoint=URL&region=NAME",
         parse: { text throws(ValueMistake) in
+            if text.hasPrefix("s3:") {
+                do throws(S3Location.Mistake) {
+                    return .s3(try S3Location(parsing: text))
+                } catch {
+                    // Some write their keys into the address.
+                    throw ValueMistake(expected: error.expected, hidesText: true)
+                }
+            }
             guard text.hasPrefix("file:"), text.utf8.count > 5 else {
-                throw ValueMistake(
-                    expected: text.hasPrefix("s3:") ? "supported yet; use file:PATH" : "of the form file:PATH")
+                throw ValueMistake(expected: "of the form file:PATH or s3://BUCKET")
             }
             return .file(path: String(text.dropFirst(5)))
         }, render: { $0.description })

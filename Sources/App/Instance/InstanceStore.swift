@@ -8,7 +8,7 @@ struct InstanceStore: Sendable {
     let database: any Database
     let log: EventLog
     let vault: KeyVault
-    let blobs: DiskBlobStore
+    let blobs: any BlobStore
 
     static func open(
         _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
@@ -27,7 +27,7 @@ struct InstanceStore: Sendable {
             let vault = try await vault(configuration, directory, database, surroundings)
             return InstanceStore(
                 database: database, log: try await EventLog.open(database, limits: logLimits(configuration)),
-                vault: vault, blobs: try blobs(configuration, surroundings))
+                vault: vault, blobs: try await blobs(configuration, directory, surroundings))
         } catch {
             await database.close()
             throw error
@@ -69,15 +69,17 @@ struct InstanceStore: Sendable {
     }
 
     private static func blobs(
-        _ configuration: Configuration, _ surroundings: Surroundings
-    ) throws(InstanceError) -> DiskBlobStore {
-        switch configuration.blobs {
-        case .file(let path):
-            do throws(BlobStoreError) {
+        _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
+    ) async throws(InstanceError) -> any BlobStore {
+        do throws(BlobStoreError) {
+            switch configuration.blobs {
+            case .file(let path):
                 return try DiskBlobStore(path: path, randomness: surroundings.randomness)
-            } catch {
-                throw .blobs(error)
+            case .s3(let location):
+                return try await BucketTransport.openStore(location, configuration, directory, surroundings)
             }
+        } catch {
+            throw .blobs(error)
         }
     }
 

@@ -62,11 +62,12 @@ package struct BlobRoutes: Sendable {
         let cid = try input.cid(call.parameter("cid") ?? "", "cid")
         let row = try await blobs.blob(cid, of: did, for: call.caller)
         let (tag, conditions) = (EntityTag(strong: cid.string), Preconditions(call.head))
+        let disposition = "attachment; filename=\"\(cid)\""
         var headers: [XRPCResponse.Header] = [
             .init(name: "ETag", value: tag.headerValue), .init(name: "Accept-Ranges", value: "bytes"),
             .init(name: "Content-Security-Policy", value: "default-src 'none'; sandbox"),
             .init(name: "X-Content-Type-Options", value: "nosniff"),
-            .init(name: "Content-Disposition", value: "attachment; filename=\"\(cid)\""),
+            .init(name: "Content-Disposition", value: disposition),
         ]
         if case .anonymous = call.caller {
             headers.append(.init(name: "Cache-Control", value: "public, max-age=31536000, immutable"))
@@ -75,6 +76,15 @@ package struct BlobRoutes: Sendable {
         case .failed: throw WebFailure.preconditionFailed
         case .notModified: return .empty(status: 304, headers: headers)
         case .proceed: break
+        }
+        // Callers with credentials would send them on, and a HEAD is not what was signed.
+        if case .anonymous = call.caller, call.head.method == "GET",
+            let address = blobs.temporaryAddress(of: row, disposition: disposition)
+        {
+            let there: [XRPCResponse.Header] = [
+                .init(name: "Location", value: address), .init(name: "Cache-Control", value: "no-store"),
+            ]
+            return XRPCResponse(status: 307, contentType: nil, headers: there, content: .none)
         }
         let wanted = conditions.admitsRange(of: tag) ? call.header("range") : nil
         switch ByteRange(wanted, sizeBytes: row.sizeBytes) {

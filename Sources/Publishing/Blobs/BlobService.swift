@@ -86,9 +86,34 @@ package struct BlobService: Sendable {
     }
 
     /// The bytes of a blob, all or a range of them.
+    ///
+    /// - Parameter range: within the blob.
+    /// - Throws: `BlobStoreError`, `.damaged` when the store has another number of bytes than were uploaded.
     package func contents(_ row: BlobRow, range: Range<Int64>?) async throws -> BlobContents {
-        try await store.read(row.location, range: range)
+        let contents = try await store.read(row.location, range: range)
+        guard contents.sizeBytes == row.sizeBytes, contents.range == range ?? 0..<row.sizeBytes else {
+            throw BlobStoreError.damaged
+        }
+        return contents
     }
+
+    /// Where the store itself hands out the whole of a blob for a while, if it does and if that is safe.
+    ///
+    /// Elsewhere nobody sends `nosniff` and the policy that keeps scripts from running. For pictures, sound and film that
+    /// loses nothing: the Fetch standard takes none of these types for a script, with or without `nosniff`; a style
+    /// sheet of another origin needs its own type; and `attachment`, which is part of what was signed, keeps a browser from
+    /// showing them as a page. SVG, which is a document, and every other type pass through here.
+    package func temporaryAddress(of row: BlobRow, disposition: String) -> String? {
+        guard Self.inertTypes.contains(row.mimeType) else { return nil }
+        return store.temporaryAddress(
+            of: row.location, contentType: row.mimeType, disposition: disposition, lifetime: Self.addressLifetime)
+    }
+
+    private static let addressLifetime = Duration.seconds(300)
+    private static let inertTypes: Set<String> = [
+        "image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/heic", "video/mp4", "video/webm",
+        "video/quicktime", "audio/mpeg", "audio/wave",
+    ]
 
     /// A page of an account's blobs that records mention, by CID.
     package func list(

@@ -1,0 +1,63 @@
+"""An S3 server in memory with one empty bucket: moto's, on a free port, until it is stopped.
+
+As a program it prints `bucket: <location>` once it answers, and serves until it is killed.
+"""
+
+import signal
+
+import requests
+from moto.server import ThreadedMotoServer
+
+NAME = "kith-test"
+# moto takes any keys, and looks at no signature: that is held by vectors.
+KEYS = {"KITH_BLOBS_ACCESS_KEY": "testing", "KITH_BLOBS_SECRET_KEY": "testing-secret"}
+
+
+class Bucket:
+    """A running server with an empty bucket. `objects` are the keys in it."""
+
+    def __init__(self):
+        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+
+    def start(self):
+        self.server.start()
+        host, port = self.server.get_host_and_port()
+        self.endpoint = f"http://{host}:{port}"
+        requests.put(f"{self.endpoint}/{NAME}", headers=self._headers(), timeout=10).raise_for_status()
+        return self
+
+    @property
+    def location(self):
+        return f"s3://{NAME}/kith?endpoint={self.endpoint}&region=us-east-1"
+
+    @property
+    def settings(self):
+        """What `kith serve` is told."""
+        return {"KITH_BLOBS_URL": self.location, **KEYS}
+
+    def stop(self):
+        self.server.stop()
+
+    def keys(self):
+        listing = requests.get(f"{self.endpoint}/{NAME}?list-type=2", headers=self._headers(), timeout=10).text
+        return [part.split("</Key>")[0] for part in listing.split("<Key>")[1:]]
+
+    def get(self, key):
+        return requests.get(f"{self.endpoint}/{NAME}/{key}", headers=self._headers(), timeout=10).content
+
+    def put(self, key, content):
+        requests.put(
+            f"{self.endpoint}/{NAME}/{key}", data=content, headers=self._headers(), timeout=10
+        ).raise_for_status()
+
+    @staticmethod
+    def _headers():
+        # Enough to be taken for a request to S3.
+        return {"Authorization": "AWS4-HMAC-SHA256 Credential=testing/20250101/us-east-1/s3/aws4_request"}
+
+
+if __name__ == "__main__":
+    running = Bucket().start()
+    print(f"bucket: {running.location}", flush=True)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    running.stop()
