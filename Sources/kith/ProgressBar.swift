@@ -21,8 +21,8 @@ final class ProgressBar: Sendable {
         guard isTerminal else { return }
         state.withLock { state in
             let now = ContinuousClock.now
-            let isLast = progress.total == progress.done
-            if let shownAt = state.shownAt, now - shownAt < Self.interval, !isLast { return }
+            let mustShow = progress.total == progress.done || progress.unit == .nothing
+            if let shownAt = state.shownAt, now - shownAt < Self.interval, !mustShow { return }
             state.shownAt = now
             state.isShown = true
             write("\r\u{1b}[2K" + line(progress, after: now - start))
@@ -39,6 +39,7 @@ final class ProgressBar: Sendable {
     }
 
     private func line(_ progress: WorkProgress, after elapsed: Duration) -> String {
+        if progress.unit == .nothing { return progress.action + " …" }
         let seconds = max(Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18, 0.001)
         let rate = Double(progress.done) / seconds
         guard let total = progress.total, total > 0 else {
@@ -56,6 +57,7 @@ final class ProgressBar: Sendable {
     private func amount(_ count: Int, _ unit: WorkProgress.Unit) -> String {
         switch unit {
         case .items(let name): "\(count) \(name)"
+        case .nothing: ""
         case .bytes where count >= 1_000_000_000: "\(count / 100_000_000 / 10).\(count / 100_000_000 % 10) GB"
         case .bytes where count >= 1_000_000: "\(count / 100_000 / 10).\(count / 100_000 % 10) MB"
         case .bytes: "\(count / 1000) kB"

@@ -5,6 +5,8 @@ package struct WorkProgress: Sendable, Hashable {
         case bytes
         /// Things of a kind, in the plural: `records`.
         case items(String)
+        /// Nothing: the server works on it in one piece.
+        case nothing
     }
 
     /// What is being done, such as `exporting`.
@@ -13,6 +15,9 @@ package struct WorkProgress: Sendable, Hashable {
     /// Nil while nobody knows.
     package var total: Int?
     package var unit: Unit
+
+    /// Work whose end alone is told.
+    package static func waiting(_ action: String) -> WorkProgress { WorkProgress(action, done: 0, unit: .nothing) }
 
     package init(_ action: String, done: Int, total: Int? = nil, unit: Unit) {
         self.action = action

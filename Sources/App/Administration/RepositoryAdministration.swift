@@ -51,7 +51,10 @@ package struct RepositoryAdministration: Sendable {
         let outcome = try await administration.client.upload(
             "social.kith.admin.importRepository", [("did", did)], file: file, type: "application/vnd.ipld.car"
         ) { done, total in
-            report(WorkProgress(done < total ? "sending" : "importing", done: done, total: total, unit: .bytes))
+            report(
+                done < total
+                    ? WorkProgress("sending", done: done, total: total, unit: .bytes)
+                    : .waiting("checking and taking up the archive"))
         }
         let rows = [
             ["did", did], ["records", "\(outcome["records"]?.integerValue ?? 0)"],
@@ -65,6 +68,7 @@ package struct RepositoryAdministration: Sendable {
     /// - Throws: `RepositoryError` for the first fault of the archive; `AdministrationError.unsound`.
     package func verify(_ name: String) async throws -> CommandOutput {
         let did = try DID(parsing: Administration.text(try await administration.account(name), "did"))
+        report(.waiting("checking what is stored"))
         let stored = try await administration.client.query(
             "social.kith.admin.verifyRepository", [("did", did.string)])
         guard stored["sound"]?.booleanValue == true else {
@@ -82,6 +86,7 @@ package struct RepositoryAdministration: Sendable {
     /// Makes the tree of a hosted repository anew from its records where it isn't what they give.
     package func rebuild(_ name: String, scope: RebuildScope) async throws -> CommandOutput {
         let did = Administration.text(try await administration.account(name), "did")
+        report(.waiting("checking what is stored"))
         let found = try await administration.client.query("social.kith.admin.verifyRepository", [("did", did)])
         let isSound = found["sound"]?.booleanValue == true
         if isSound, scope != .always { return CommandOutput(found, text: Self.lines(found) + "\n\nnothing to mend") }
@@ -89,6 +94,7 @@ package struct RepositoryAdministration: Sendable {
             StandardError.write(Self.lines(found))
             throw AdministrationError.unsound
         }
+        report(.waiting("laying the tree anew"))
         let outcome = try await administration.client.call(
             "social.kith.admin.rebuildRepository", ["did": .string(did)])
         let leftOut = (outcome["leftOut"]?.arrayValue ?? []).compactMap(\.stringValue)
