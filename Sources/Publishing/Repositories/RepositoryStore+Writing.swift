@@ -43,7 +43,7 @@ extension RepositoryStore {
                 .integer(id), .text(commit.did.string), .integer(tree), .blob(commit.cid.bytes), .blob(commit.bytes),
                 .text(commit.rev.string), .blob(commit.data.bytes), .integer(now.microseconds),
             ])
-        try insert([TreeNode.empty], tree: tree, rev: commit.rev, in: scope)
+        try insert(TreeNode.empty, tree: tree, rev: commit.rev, in: scope)
         return (id, tree)
     }
 
@@ -66,13 +66,8 @@ extension RepositoryStore {
             ]) == 1
     }
 
-    /// Stores the nodes and records of a commit whose head was moved.
-    static func store(_ change: RepositoryChange, in scope: any WriteScope) throws {
-        for cid in change.removedNodes {
-            try scope.enqueue(
-                "DELETE FROM node WHERE tree = $1 AND cid = $2", [.integer(change.tree), .blob(cid.bytes)])
-        }
-        try insert(change.createdNodes, tree: change.tree, rev: change.commit.rev, in: scope)
+    /// Stores the records of a commit whose head was moved.
+    static func storeRecords(_ change: RepositoryChange, in scope: any WriteScope) throws {
         for write in change.writes {
             let key: [SQLValue] = [.integer(change.tree), .text(write.path)]
             if let cid = write.cid {
@@ -104,14 +99,20 @@ extension RepositoryStore {
         }
     }
 
+    static func insert(_ node: TreeNode, tree: Int64, rev: TID, in scope: any WriteScope) throws {
+        try scope.enqueue(
+            """
+            INSERT INTO node (tree, cid, rev, bytes) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (tree, cid) DO UPDATE SET rev = excluded.rev
+            """, [.integer(tree), .blob(node.cid.bytes), .text(rev.string), .blob(node.bytes)])
+    }
+
     static func insert(_ nodes: [TreeNode], tree: Int64, rev: TID, in scope: any WriteScope) throws {
-        for node in nodes {
-            try scope.enqueue(
-                """
-                INSERT INTO node (tree, cid, rev, bytes) VALUES ($1, $2, $3, $4)
-                ON CONFLICT (tree, cid) DO UPDATE SET rev = excluded.rev
-                """, [.integer(tree), .blob(node.cid.bytes), .text(rev.string), .blob(node.bytes)])
-        }
+        for node in nodes { try insert(node, tree: tree, rev: rev, in: scope) }
+    }
+
+    static func removeNode(_ cid: CID, tree: Int64, in scope: any WriteScope) throws {
+        try scope.enqueue("DELETE FROM node WHERE tree = $1 AND cid = $2", [.integer(tree), .blob(cid.bytes)])
     }
 
     static func addCollection(_ collection: String, repository: Int64, in scope: any WriteScope) throws {

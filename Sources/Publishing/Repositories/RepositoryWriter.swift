@@ -29,6 +29,8 @@ package final class RepositoryWriter: Sendable {
         let tip = Mutex<RepositoryTip?>(nil)
         /// The commit submitted last: the tip is as durable as it is.
         let pending = Mutex<PendingCommit?>(nil)
+        /// The batch begun last; later commits join it until the committer takes it.
+        let batch = Mutex<CommitBatch?>(nil)
         let lastUse = Atomic<UInt64>(0)
         /// Nodes held by the last tip that was kept.
         let nodeCount = Atomic<Int>(0)
@@ -99,7 +101,7 @@ package final class RepositoryWriter: Sendable {
         try Self.admit(try await accounts.standing(of: did)?.status)
     }
 
-    private static func admit(_ status: AccountStatus?) throws(RepositoryWriteError) {
+    static func admit(_ status: AccountStatus?) throws(RepositoryWriteError) {
         guard let status else { throw .notHosted }
         guard status == .approved else { throw .inactive(status) }
     }
@@ -130,8 +132,9 @@ package final class RepositoryWriter: Sendable {
     private func commit(_ writes: [PreparedWrite], did: DID, swapCommit: CID?) async throws -> Commit? {
         let signer = try await keys.signer(for: did)
         let slot = slot(of: did)
-        // Whether a subject is pointed at already is asked of the database: such a write waits inside the lock.
-        let waitsInside = writes.contains { $0.subject != nil }
+        // Whether a subject is pointed at already is asked of the database, and a blob that isn't there is found out at the
+        // last moment: such a write waits inside the lock, so that nothing is built on one that is refused.
+        let waitsInside = writes.contains { $0.subject != nil || !$0.blobs.isEmpty }
         for _ in 0..<Self.attemptCountMax {
             let step: Step = try await slot.lock.withLock {
                 let step = try await submit(writes, did: did, signer: signer, slot: slot, swapCommit: swapCommit)
@@ -177,7 +180,7 @@ package final class RepositoryWriter: Sendable {
             let edit = CommitEdit(
                 did: did, signer: signer, writes: try await withReplaced(writes, tip: tip), now: now,
                 rev: TIDGenerator.following(tip.rev, now: now))
-            edited = try await self.edited(edit, &tip)
+            edited = try await self.edited(edit, &tip, slot)
         } catch let refusal as RepositoryWriteError {
             // The state forbade it; the state itself is as good as before.
             slot.tip.withLock { $0 = tip }
@@ -189,16 +192,15 @@ package final class RepositoryWriter: Sendable {
         }
         let followUp = collectionChanges(outcome.change, tip: tip)
         keep(outcome, tip: tip, collections: followUp, in: slot)
-        let pending = PendingCommit()
-        slot.pending.withLock { $0 = pending }
-        append(outcome, did: did, now: now, collections: followUp, id: tip.id) { result in
-            // What was built on a commit that did not land must not be built upon.
-            if (try? result.get()) != true {
-                slot.tip.withLock { $0 = nil }
-                slot.pending.withLock { if $0 === pending { $0 = nil } }
-            }
-            pending.settle(result)
+        // What was built on a commit that did not land must not be built upon.
+        let pending = PendingCommit { failed in
+            slot.tip.withLock { $0 = nil }
+            slot.pending.withLock { if $0 === failed { $0 = nil } }
         }
+        slot.pending.withLock { $0 = pending }
+        let event = LogEntry(did: did, kind: .commit, time: now, frame: outcome.frame)
+        append(
+            CommitBatch.Entry(change: outcome.change, collections: followUp, event: event, pending: pending), to: slot)
         return .submitted(outcome.change.commit, pending)
     }
 
@@ -209,6 +211,9 @@ package final class RepositoryWriter: Sendable {
             return tip
         }
         if let held { return held }
+        // What is on its way lands, or fails, first: else this would be built on the state before it, and its failure would
+        // take away the tip laid down here.
+        if let pending = slot.pending.withLock({ $0 }) { _ = try? await pending.value() }
         let tip: RepositoryTip? = try await database.read { scope in
             guard let row = try RepositoryStore.repository(did, in: scope) else { return nil }
             let collections = try RepositoryStore.collections(of: row.id, in: scope)
@@ -220,20 +225,34 @@ package final class RepositoryWriter: Sendable {
         return tip
     }
 
-    /// Edits on cached nodes; when one is missing, once more inside a read that loads them.
-    private func edited(_ edit: CommitEdit, _ tip: inout RepositoryTip) async throws -> CommitEdit.Outcome? {
+    /// Edits on cached nodes; when one is missing, once more inside a read that loads them. One that was made by a commit
+    /// on its way to disk and is cached no longer can be read once that is there.
+    private func edited(_ edit: CommitEdit, _ tip: inout RepositoryTip, _ slot: Slot) async throws
+        -> CommitEdit.Outcome?
+    {
         do {
             return try edit.apply(to: tip, source: tip.nodes)
         } catch RepositoryError.missingBlock {
-            let before = tip
-            let (outcome, loaded) = try await database.read { scope in
-                let source = LoadingSource(cached: before.nodes, tree: before.tree, scope: scope)
-                let outcome = try edit.apply(to: before, source: source)
-                return (outcome, source.loaded)
+            do {
+                return try await editedLoading(edit, &tip)
+            } catch RepositoryError.missingBlock(let cid) {
+                guard let pending = slot.pending.withLock({ $0 }), (try? await pending.value()) == true else {
+                    throw RepositoryError.missingBlock(cid)
+                }
+                return try await editedLoading(edit, &tip)
             }
-            for node in loaded.nodes.values { tip.nodes.insert(node) }
-            return outcome
         }
+    }
+
+    private func editedLoading(_ edit: CommitEdit, _ tip: inout RepositoryTip) async throws -> CommitEdit.Outcome? {
+        let before = tip
+        let (outcome, loaded) = try await database.read { scope in
+            let source = LoadingSource(cached: before.nodes, tree: before.tree, scope: scope)
+            let outcome = try edit.apply(to: before, source: source)
+            return (outcome, source.loaded)
+        }
+        for node in loaded.nodes.values { tip.nodes.insert(node) }
+        return outcome
     }
 
     /// Adds the deletion of an older record with the same subject: a second like replaces the first.
@@ -256,12 +275,6 @@ package final class RepositoryWriter: Sendable {
         return result
     }
 
-    /// Collections that get their first record, and those that may have lost their last.
-    private struct CollectionChanges: Sendable {
-        var added: Set<String> = []
-        var shrunk: Set<String> = []
-    }
-
     private func collectionChanges(_ change: RepositoryChange, tip: RepositoryTip) -> CollectionChanges {
         var result = CollectionChanges()
         for write in change.writes {
@@ -274,33 +287,16 @@ package final class RepositoryWriter: Sendable {
         return result
     }
 
-    /// Step 6: one transaction for everything. `settled` is told false when the head was no longer the one edited.
-    private func append(
-        _ outcome: CommitEdit.Outcome, did: DID, now: Timestamp, collections: CollectionChanges, id: Int64,
-        settled: @escaping @Sendable (Result<Bool, any Error>) -> Void
-    ) {
-        let (log, blobs, accounts) = (log, blobs, accounts)
-        let change = outcome.change
-        let entry = LogEntry(
-            did: did, kind: .commit, time: now, frame: outcome.frame)
-        let body: @Sendable (any WriteScope) throws -> Bool = { scope in
-            // Judged here once more: no commit may follow the event that the account was taken down.
-            try Self.admit(try accounts.status(of: did, in: scope))
-            try blobs.check(change, in: scope)
-            guard try RepositoryStore.moveHead(change, in: scope) else { return false }
-            try RepositoryStore.store(change, in: scope)
-            for collection in collections.added {
-                try RepositoryStore.addCollection(collection, repository: id, in: scope)
-            }
-            for collection in collections.shrunk
-            where try !RepositoryStore.hasRecords(collection, tree: change.tree, in: scope) {
-                try RepositoryStore.removeCollection(collection, repository: id, in: scope)
-            }
-            try blobs.apply(change, in: scope)
-            _ = try log.append(entry, in: scope)
-            return true
+    /// Step 6: with the commits that wait already, or as the first of the next batch; one transaction for everything.
+    private func append(_ entry: CommitBatch.Entry, to slot: Slot) {
+        let begun: CommitBatch? = slot.batch.withLock { batch in
+            if let batch, batch.add(entry) { return nil }
+            let next = CommitBatch(entry, log: log, blobs: blobs, accounts: accounts)
+            batch = next
+            return next
         }
-        database.submit(body, settled: settled)
+        guard let begun else { return }
+        database.submit({ scope in try begun.write(in: scope) }, settled: { begun.settle($0) })
     }
 
     private func keep(
@@ -322,36 +318,6 @@ package final class RepositoryWriter: Sendable {
         slots.withLock { slots in
             slots.nodeCount += nodeCount - before
             if slots.nodeCount > Slots.nodeCountMax { slots.shrink() }
-        }
-    }
-}
-
-/// A commit on its way to disk: settled once, waited for by one or two.
-private final class PendingCommit: Sendable {
-    private struct State {
-        var result: Result<Bool, any Error>?
-        var waiters: [CheckedContinuation<Bool, any Error>] = []
-    }
-
-    private let state = Mutex(State())
-
-    func settle(_ result: Result<Bool, any Error>) {
-        let waiters = state.withLock { state in
-            state.result = result
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume(with: result) }
-    }
-
-    /// Whether the commit landed; waits for it.
-    func value() async throws -> Bool {
-        try await withCheckedThrowingContinuation { continuation in
-            let result: Result<Bool, any Error>? = state.withLock { state in
-                if state.result == nil { state.waiters.append(continuation) }
-                return state.result
-            }
-            if let result { continuation.resume(with: result) }
         }
     }
 }

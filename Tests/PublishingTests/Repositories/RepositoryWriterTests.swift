@@ -281,8 +281,14 @@ extension RepositoryWriterTests {
         let did = try await house.account(1)
         let write = Self.write(.put(key: try RecordKey(parsing: "a"), record: Self.record(1)))
         let gate = DispatchSemaphore(value: 0)
+        let isHeld = Atomic(false)
         let isOpen = Mutex(false)
-        async let blocked: Void = house.database.write { _ in gate.wait() }
+        async let blocked: Void = house.database.write { _ in
+            isHeld.store(true, ordering: .sequentiallyConsistent)
+            gate.wait()
+        }
+        // Else the first write might be of the same group, and never wait.
+        while !isHeld.load(ordering: .sequentiallyConsistent) { await Task.yield() }
         async let first = house.writer.apply([write], to: did, by: house.caller(did))
         while house.database.statistics().queued == 0 { await Task.yield() }
         async let second: Bool = {
