@@ -1,5 +1,5 @@
 # make run     builds and serves from ./kith-data
-# make test    every test: the Swift suites, then the conformance suite against the built server
+# make test    every test: the Swift suites on SQLite and on a PostgreSQL of their own, then the conformance suite against the built server
 # make lint    formatting, and the rules that the source is held to
 # make bench   the figures of docs/performance.md, measured on this machine
 # make soak    the long fuzz and property runs
@@ -46,7 +46,7 @@ build: needs
 
 .PHONY: test
 test: build $(VENV)/.installed
-	scripts/with-s3 swift test $(SWIFT_FLAGS) --skip-build
+	scripts/with-s3 scripts/with-postgresql swift test $(SWIFT_FLAGS) --skip-build
 	$(MAKE) --no-print-directory conformance
 
 .PHONY: conformance
@@ -69,4 +69,4 @@ bench: $(VENV)/.installed
 
 .PHONY: soak
 soak: needs
-	KITH_FUZZ_INPUTS=$(SOAK_INPUTS) swift test $(SWIFT_FLAGS) --filter 'Fuzz|Propert'
+	KITH_FUZZ_INPUTS=$(SOAK_INPUTS) scripts/with-postgresql swift test $(SWIFT_FLAGS) --filter 'Fuzz|Propert'

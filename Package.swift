@@ -83,18 +83,23 @@ let package = Package(
             ], swiftSettings: strict),
         .target(
             name: "Storage",
-            dependencies: ["Base", "ATProtocol", grdb, grdbSQLite, crypto, logging, serviceLifecycle],
+            dependencies: ["Base", "ATProtocol", "CPostgreSQL", grdb, grdbSQLite, crypto, logging, serviceLifecycle],
             exclude: ["README.md"], swiftSettings: strict),
         .target(name: "ATProtocol", dependencies: ["Base", "CSecp256k1", crypto], swiftSettings: strict),
         .target(name: "Base", dependencies: [logging], swiftSettings: strict),
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+        .target(
+            name: "TestDatabases", dependencies: ["Storage", "Base", "CPostgreSQL"], path: "Tests/TestDatabases",
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
         .testTarget(name: "ATProtocolTests", dependencies: ["ATProtocol", "Base"], swiftSettings: strict),
         .testTarget(
-            name: "StorageTests", dependencies: ["App", "Storage", "ATProtocol", "Base", crypto, logging],
+            name: "StorageTests",
+            dependencies: ["App", "Storage", "TestDatabases", "ATProtocol", "Base", crypto, logging],
             swiftSettings: strict),
         .testTarget(
             name: "WebTests",
@@ -105,11 +110,15 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IdentityTests",
-            dependencies: ["Identity", "Contracts", "Storage", "Web", "ATProtocol", "Base", crypto, logging],
+            dependencies: [
+                "Identity", "Contracts", "Storage", "TestDatabases", "Web", "ATProtocol", "Base", crypto, logging,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "PublishingTests",
-            dependencies: ["Publishing", "Contracts", "Storage", "Web", "ATProtocol", "Base", crypto, logging],
+            dependencies: [
+                "Publishing", "Contracts", "Storage", "TestDatabases", "Web", "ATProtocol", "Base", crypto, logging,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "PagesTests", dependencies: ["Pages", "Contracts", "Web", "ATProtocol", "Base"],
@@ -117,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "AppTests",
             dependencies: [
-                "App", "Identity", "Publishing", "Contracts", "Storage", "Web", "ATProtocol", "Base", asyncHTTPClient,
+                "App", "Identity", "Publishing", "Contracts", "Storage", "TestDatabases", "Web", "ATProtocol", "Base",
+                asyncHTTPClient,
                 nioCore,
                 nioHTTP1, logging,
             ], swiftSettings: strict),

@@ -1,17 +1,20 @@
 import Base
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct ByteStreamTests {
-    private func store(_ change: (inout SQLiteOptions) -> Void = { _ in }) async throws -> TestStore {
-        var options = SQLiteOptions()
+    private func store(
+        _ engine: Engine, _ change: (inout TestOptions) -> Void = { _ in }
+    ) async throws -> TestStore {
+        var options = TestOptions()
         options.streamBufferBytes = 256 << 10
         change(&options)
-        return try await TestStore(options: options)
+        return try await TestStore(engine, options: options)
     }
 
-    @Test func theProducerWaitsForTheConsumer() async throws {
-        let store = try await store()
+    @Test(arguments: Engine.all) func theProducerWaitsForTheConsumer(_ engine: Engine) async throws {
+        let store = try await store(engine)
         let produced = Ran()
         let stream = try await store.database.stream { _, sink in
             for index in 0..<100 {
@@ -30,8 +33,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func oneStateIsSeenWhileWritersGoOn() async throws {
-        let store = try await store()
+    @Test(arguments: Engine.all) func oneStateIsSeenWhileWritersGoOn(_ engine: Engine) async throws {
+        let store = try await store(engine)
         for id in 1...500 { try await store.insert(Int64(id), "\(id) " + String(repeating: "x", count: 2000)) }
         let expected = try await store.bodies().joined()
         let stream = try await store.database.stream { scope, sink in
@@ -51,8 +54,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aConsumerThatTakesNothingIsLeft() async throws {
-        let store = try await store { $0.stallTimeout = .milliseconds(20) }
+    @Test(arguments: Engine.all) func aConsumerThatTakesNothingIsLeft(_ engine: Engine) async throws {
+        let store = try await store(engine) { $0.stallTimeout = .milliseconds(20) }
         let ended = Ran()
         let stream = try await store.database.stream { _, sink in
             do {
@@ -67,8 +70,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func droppingOrCancellingEndsTheProducer() async throws {
-        let store = try await store()
+    @Test(arguments: Engine.all) func droppingOrCancellingEndsTheProducer(_ engine: Engine) async throws {
+        let store = try await store(engine)
         let ended = Ran()
         let forever: @Sendable (any ReadScope, any ByteSink) throws -> Void = { _, sink in
             do {
@@ -93,8 +96,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aFailureReachesTheConsumer() async throws {
-        let store = try await store()
+    @Test(arguments: Engine.all) func aFailureReachesTheConsumer(_ engine: Engine) async throws {
+        let store = try await store(engine)
         let stream = try await store.database.stream { _, sink in
             try sink.write([1, 2, 3])
             throw Refusal(reason: 3)
@@ -103,8 +106,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func tooManyAreRefused() async throws {
-        let store = try await store {
+    @Test(arguments: Engine.all) func tooManyAreRefused(_ engine: Engine) async throws {
+        let store = try await store(engine) {
             $0.streamsMax = 1
             $0.streamsWaitingMax = 1
         }
@@ -127,9 +130,9 @@ import Testing
 
     /// A snapshot that is kept open must not let the log of changes grow without end.
     @Test func aStreamThatHoldsUpTheLogIsEnded() async throws {
-        let store = try await store {
-            $0.checkpointSizeBytes = 256 << 10
-            $0.logSizeBytesMax = 2 << 20
+        let store = try await store(.sqlite) {
+            $0.sqlite.checkpointSizeBytes = 256 << 10
+            $0.sqlite.logSizeBytesMax = 2 << 20
         }
         try await store.insert(1, "first")
         let stream = try await store.database.stream { scope, sink in
@@ -151,8 +154,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aReadThatTakesTooLongIsInterrupted() async throws {
-        let store = try await store { $0.readDurationMax = .milliseconds(30) }
+    @Test(arguments: Engine.all) func aReadThatTakesTooLongIsInterrupted(_ engine: Engine) async throws {
+        let store = try await store(engine) { $0.readDurationMax = .milliseconds(30) }
         await #expect(throws: StorageError.timedOut) {
             try await store.database.read { scope in
                 try scope.first(
@@ -163,8 +166,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aReadingScopeCannotWrite() async throws {
-        let store = try await store()
+    @Test(arguments: Engine.all) func aReadingScopeCannotWrite(_ engine: Engine) async throws {
+        let store = try await store(engine)
         await #expect(throws: StorageError.self) {
             try await store.database.read { try $0.query("DELETE FROM note RETURNING id") }
         }

@@ -3,6 +3,7 @@ import Base
 import Foundation
 import Storage
 import Synchronization
+import TestDatabases
 import Testing
 
 /// Figures of the committer and of the readers on this machine. Run with `KITH_MEASURE=1`; it judges nothing.
@@ -78,8 +79,8 @@ struct CommitMeasurement {
         func add(_ durations: [Duration]) { state.withLock { $0.durations += durations } }
     }
 
-    @Test func commits() async throws {
-        let store = try await TestStore([Self.schema])
+    @Test(arguments: Engine.all) func commits(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, [Self.schema])
         let log = try await EventLog.open(store.database)
         let all = try (0..<repositories).map { try Repository(number: $0) }
         let frame = [UInt8](repeating: 0x55, count: 5000)
@@ -157,8 +158,8 @@ struct CommitMeasurement {
             """)
     }
 
-    @Test func reads() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func reads(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         for id in 1...1000 { try await store.insert(Int64(id), "\(id) " + String(repeating: "r", count: 300)) }
         let (database, tally) = (store.database, Tally())
         let end = clock.now + .seconds(seconds)
@@ -180,8 +181,8 @@ struct CommitMeasurement {
         await database.close()
     }
 
-    @Test func streams() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func streams(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let body = String(repeating: "s", count: 500)
         try await store.database.write { scope in
             for id in 1...100_000 {

@@ -2,18 +2,20 @@ import ATProtocol
 import Base
 import Storage
 import Synchronization
+import TestDatabases
 import Testing
 
 /// Many tasks at once, with bodies that fail at every stage: what remains is what the successful ones did, in one order.
 @Suite struct CommitterPropertyTests {
     private static let insert = "INSERT INTO note (id, body) VALUES ($1, $2)"
 
-    @Test(arguments: 1...15) func whatRemainsIsWhatSucceeded(seed: UInt64) async throws {
+    @Test(arguments: Engine.all, 1...15)
+    func whatRemainsIsWhatSucceeded(_ engine: Engine, seed: UInt64) async throws {
         let random = SeededRandomness(seed: seed)
-        var options = SQLiteOptions()
+        var options = TestOptions()
         options.groupMax = 1 + random.below(40)
-        options.checkpointSizeBytes = 64 << 10
-        let store = try await TestStore(options: options)
+        options.sqlite.checkpointSizeBytes = 64 << 10
+        let store = try await TestStore(engine, options: options)
         let log = try await EventLog.open(store.database)
         let (database, published) = (store.database, Ran())
         let results = await outcomes(

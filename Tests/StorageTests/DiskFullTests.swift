@@ -1,6 +1,7 @@
 import Base
 import Foundation
 import Storage
+import TestDatabases
 import Testing
 
 /// A database that may not grow, and a file system that is full.
@@ -8,9 +9,9 @@ import Testing
     private static let insert = "INSERT INTO note (id, body) VALUES ($1, $2)"
 
     @Test func aFullDatabaseSaysSoAndRecovers() async throws {
-        var options = SQLiteOptions()
-        options.sizeBytesMax = 400_000
-        let store = try await TestStore(options: options)
+        var options = TestOptions()
+        options.sqlite.sizeBytesMax = 400_000
+        let store = try await TestStore(.sqlite, options: options)
         let (landed, failure) = await Self.fill(store.database)
         #expect(failure as? StorageError == .full)
         #expect((failure as? StorageError)?.wire.status == 507)
@@ -24,9 +25,9 @@ import Testing
 
     /// SQLite may give up the whole transaction: what the body does after that must not be committed by itself.
     @Test func aBodyThatIgnoresAFullDiskCommitsAllOrNothing() async throws {
-        var options = SQLiteOptions()
-        options.sizeBytesMax = 400_000
-        let store = try await TestStore(options: options)
+        var options = TestOptions()
+        options.sqlite.sizeBytesMax = 400_000
+        let store = try await TestStore(.sqlite, options: options)
         for id in 1...40 {
             let outcome: Void? = try? await store.database.write { scope in
                 try scope.execute(Self.insert, [.integer(2 * id), .text("before \(id)")])
@@ -75,7 +76,7 @@ import Testing
     }
 
     /// Writes notes of 4 kB until one fails.
-    private static func fill(_ database: SQLiteDatabase) async -> (landed: Int, failure: (any Error)?) {
+    private static func fill(_ database: any Database) async -> (landed: Int, failure: (any Error)?) {
         for id in 1...4000 {
             do {
                 try await database.write { scope in

@@ -1,13 +1,14 @@
 import ATProtocol
 import Base
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct EventLogRetentionTests {
     private typealias Log = EventLogTests
 
-    @Test func aDeletedAccountLeavesOnlyItsAccountEvents() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aDeletedAccountLeavesOnlyItsAccountEvents(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         var limits = LogLimits()
         limits.removalsMax = 10
         let log = try await EventLog.open(store.database, limits: limits)
@@ -22,8 +23,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aReaderWaitsOnWhenAllThatItMissedWasPurged() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aReaderWaitsOnWhenAllThatItMissedWasPurged(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let log = try await EventLog.open(store.database)
         try await Log.append([Log.entry(), Log.entry()], to: log, store.database)
         try await log.purge(Log.alice)
@@ -34,8 +35,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func oldEventsGoAndTheirNumbersAreNotUsedAgain() async throws {
-        var store = try await TestStore()
+    @Test(arguments: Engine.all) func oldEventsGoAndTheirNumbersAreNotUsedAgain(_ engine: Engine) async throws {
+        var store = try await TestStore(engine)
         var limits = LogLimits()
         limits.ageMax = .seconds(60)
         limits.removalsMax = 3
@@ -58,8 +59,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aLogThatIsTooLargeIsCutUnlessAFollowerNeedsIt() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aLogThatIsTooLargeIsCutUnlessAFollowerNeedsIt(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         var limits = LogLimits()
         limits.sizeBytesMax = 5000
         limits.sizeBytesHardMax = 20_000

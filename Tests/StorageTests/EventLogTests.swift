@@ -1,6 +1,7 @@
 import ATProtocol
 import Base
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct EventLogTests {
@@ -29,8 +30,8 @@ import Testing
         }
     }
 
-    @Test func numbersStandInTheFramesAndGoOnAfterARestart() async throws {
-        var store = try await TestStore()
+    @Test(arguments: Engine.all) func numbersStandInTheFramesAndGoOnAfterARestart(_ engine: Engine) async throws {
+        var store = try await TestStore(engine)
         var log = try await EventLog.open(store.database)
         #expect(log.head == 0 && log.oldest == 1)
         let first = try await Self.append([Self.entry(), Self.entry(Self.bob)], to: log, store.database)
@@ -46,8 +47,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func whatFailedIsNeverSeen() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func whatFailedIsNeverSeen(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let log = try await EventLog.open(store.database)
         let database = store.database
         try await Gate.holding(database, queued: 30) { database in
@@ -70,9 +71,10 @@ import Testing
     }
 
     /// Whatever of it comes from memory and whatever from the table: the bytes are the same from every cursor.
-    @Test(arguments: 1...12) func everyCursorGivesTheSameBytes(seed: UInt64) async throws {
+    @Test(arguments: Engine.all, 1...12)
+    func everyCursorGivesTheSameBytes(_ engine: Engine, seed: UInt64) async throws {
         let random = SeededRandomness(seed: seed)
-        let store = try await TestStore()
+        let store = try await TestStore(engine)
         var limits = LogLimits()
         limits.ringSizeBytesMax = 1000 + random.below(20_000)
         limits.pageSizeBytesMax = 500 + random.below(5000)
@@ -101,8 +103,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func readersWaitAndAreWoken() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func readersWaitAndAreWoken(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let log = try await EventLog.open(store.database)
         let database = store.database
         try await withThrowingTaskGroup(of: [Int64].self) { group in
@@ -123,8 +125,8 @@ import Testing
         await database.close()
     }
 
-    @Test func aWaitEndsWithItsTaskAndWithTheLog() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aWaitEndsWithItsTaskAndWithTheLog(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         var limits = LogLimits()
         limits.waitersMax = 2
         let log = try await EventLog.open(store.database, limits: limits)
@@ -151,8 +153,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func eventsOfAnotherProcessAreSeenInOrder() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func eventsOfAnotherProcessAreSeenInOrder(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let (here, there) = (try await EventLog.open(store.database), try await EventLog.open(store.database))
         try await Self.append([Self.entry()], to: here, store.database)
         try await Self.append([Self.entry(Self.bob), Self.entry(Self.bob)], to: there, store.database)

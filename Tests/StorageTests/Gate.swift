@@ -13,7 +13,12 @@ final class Gate: Sendable {
         _ database: any Database, queued: Int, _ body: @escaping @Sendable (any Database) async throws -> T
     ) async throws -> T {
         let gate = Gate()
-        async let held: Void = database.write { _ in gate.wait() }
+        let isHeld = Ran()
+        async let held: Void = database.write { _ in
+            isHeld.add(1)
+            gate.wait()
+        }
+        while isHeld.all.isEmpty { await Task.yield() }
         async let result = body(database)
         while database.statistics().queued < queued { await Task.yield() }
         gate.open()

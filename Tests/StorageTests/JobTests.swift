@@ -1,6 +1,7 @@
 import Base
 import Logging
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct JobTests {
@@ -27,8 +28,8 @@ import Testing
         }
     }
 
-    @Test func aKeyIsQueuedOnceAndClaimedOnce() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aKeyIsQueuedOnceAndClaimedOnce(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         #expect(try await enqueue(store, "a", payload: [1]))
         #expect(try await !enqueue(store, "a", payload: [2]))
         #expect(try await enqueue(store, "b", in: .seconds(10)))
@@ -40,8 +41,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aLeaseThatRanOutIsLost() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aLeaseThatRanOutIsLost(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         _ = try await enqueue(store, "a")
         let first = try #require(try await claim(store).first)
         clock.advance(by: .seconds(59))
@@ -62,8 +63,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func anExtendedLeaseHolds() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func anExtendedLeaseHolds(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         _ = try await enqueue(store, "a")
         let job = try #require(try await claim(store).first)
         let (jobs, until) = (jobs, clock.now().advanced(by: .seconds(300)))
@@ -74,8 +75,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func whatFailedComesBackOrIsGivenUp() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func whatFailedComesBackOrIsGivenUp(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         _ = try await enqueue(store, "a")
         let jobs = jobs
         var job = try #require(try await claim(store).first)
@@ -102,8 +103,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func replacingOvertakesAClaim() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func replacingOvertakesAClaim(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         _ = try await enqueue(store, "a", payload: [1])
         let job = try #require(try await claim(store).first)
         #expect(try await enqueue(store, "a", existing: .replace, payload: [2]))
@@ -113,8 +114,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func oldFailuresAreRemoved() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func oldFailuresAreRemoved(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let jobs = jobs
         for key in ["a", "b", "c"] {
             _ = try await enqueue(store, key)
@@ -154,8 +155,8 @@ import Testing
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
-    @Test func everyJobIsDoneWithItsEffects() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func everyJobIsDoneWithItsEffects(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let database = store.database
         let signal = WakeSignal()
         let jobs = JobStore(dialect: .sqlite, randomness: SeededRandomness(seed: 2))
@@ -187,8 +188,8 @@ import Testing
         await database.close()
     }
 
-    @Test func whatThrowsIsTriedAgain() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func whatThrowsIsTriedAgain(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let database = store.database
         let signal = WakeSignal()
         let jobs = JobStore(dialect: .sqlite, randomness: SeededRandomness(seed: 2))

@@ -1,6 +1,7 @@
 import Base
 import Foundation
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct KeyVaultTests {
@@ -96,8 +97,8 @@ import Testing
         #expect(throws: KeyVaultError.self) { try KeyVault.opening(file: nowhere, randomness: random) }
     }
 
-    @Test func theDatabaseKnowsItsKey() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func theDatabaseKnowsItsKey(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         try await vault().confirm(in: store.database)
         try await vault().confirm(in: store.database)
         let other = try KeyVault(secret: String(repeating: "t", count: 32), randomness: random)

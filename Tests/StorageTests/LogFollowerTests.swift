@@ -1,6 +1,7 @@
 import ATProtocol
 import Base
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct LogFollowerTests {
@@ -14,8 +15,8 @@ import Testing
         ]
     }
 
-    @Test func everyEventIsDealtWithOnceOverFailuresAndRestarts() async throws {
-        let store = try await TestStore(Self.schema())
+    @Test(arguments: Engine.all) func everyEventIsDealtWithOnceOverFailuresAndRestarts(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, Self.schema())
         let log = try await EventLog.open(store.database)
         let database = store.database
         let failures = Ran()
@@ -50,8 +51,8 @@ import Testing
         await database.close()
     }
 
-    @Test func aFollowerThatLostEventsIsTold() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func aFollowerThatLostEventsIsTold(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         var limits = LogLimits()
         limits.sizeBytesMax = 1
         limits.sizeBytesHardMax = 1
@@ -66,8 +67,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func theLogsEndIsTheFollowersEnd() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func theLogsEndIsTheFollowersEnd(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let log = try await EventLog.open(store.database)
         let follower = LogFollower(name: "f", log: log, clock: ManualClock(), sleeper: ImmediateClock())
         async let done: Void = follower.run { _, _ in }

@@ -1,5 +1,6 @@
 import Base
 import Storage
+import TestDatabases
 import Testing
 
 @Suite struct MigratorTests {
@@ -9,12 +10,12 @@ import Testing
         room: "things", number: 2,
         statements: ["ALTER TABLE thing ADD COLUMN name TEXT", "CREATE INDEX thing_name ON thing (name)"])
 
-    private func migrate(_ database: SQLiteDatabase, _ migrations: [Migration]) async throws -> [Migration] {
+    private func migrate(_ database: any Database, _ migrations: [Migration]) async throws -> [Migration] {
         try await Migrator(migrations, clock: ManualClock()).migrate(database)
     }
 
-    @Test func eachStepIsAppliedOnce() async throws {
-        let store = try await TestStore([Self.first])
+    @Test(arguments: Engine.all) func eachStepIsAppliedOnce(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, [Self.first])
         #expect(try await migrate(store.database, [Self.first]).isEmpty)
         #expect(try await migrate(store.database, [Self.first, Self.second]) == [Self.second])
         #expect(try await migrate(store.database, [Self.first, Self.second]).isEmpty)
@@ -22,8 +23,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func whatWasShippedMustNotChange() async throws {
-        let store = try await TestStore([Self.first])
+    @Test(arguments: Engine.all) func whatWasShippedMustNotChange(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, [Self.first])
         let changed = Migration(room: "things", number: 1, statements: Self.first.statements + ["SELECT 1"])
         await #expect(throws: MigrationError.changed(room: "things", number: 1)) {
             try await migrate(store.database, [changed])
@@ -35,8 +36,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aNewerDatabaseIsRefused() async throws {
-        let store = try await TestStore([Self.first, Self.second])
+    @Test(arguments: Engine.all) func aNewerDatabaseIsRefused(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, [Self.first, Self.second])
         await #expect(throws: MigrationError.newer(room: "things", number: 2)) {
             try await migrate(store.database, [Self.first])
         }
@@ -46,8 +47,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aStepThatFailsIsUndoneAndCanBeRepaired() async throws {
-        let store = try await TestStore([Self.first])
+    @Test(arguments: Engine.all) func aStepThatFailsIsUndoneAndCanBeRepaired(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, [Self.first])
         let broken = Migration(
             room: "things", number: 2,
             statements: ["CREATE TABLE half (id BIGINT)", "CREATE INDEX nowhere ON missing (id)"])
@@ -64,8 +65,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func numbersMustFollowOneAnother() async throws {
-        let store = try await TestStore([])
+    @Test(arguments: Engine.all) func numbersMustFollowOneAnother(_ engine: Engine) async throws {
+        let store = try await TestStore(engine, [])
         for wrong in [[Self.second], [Self.first, Self.first]] {
             await #expect(throws: MigrationError.misnumbered(room: "things")) {
                 try await migrate(store.database, wrong)
@@ -91,8 +92,8 @@ import Testing
         #expect(dialect.schema("CREATE INDEX i ON a (b)") == "CREATE INDEX i ON a (b)")
     }
 
-    @Test func textIsComparedBytewise() async throws {
-        let store = try await TestStore()
+    @Test(arguments: Engine.all) func textIsComparedBytewise(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
         let texts = ["b", "a", "B", "ä", "a\u{308}", "Z", "\u{10FFFF}", "\u{FFFD}", "aa", ""]
         for (id, text) in texts.enumerated() { try await store.insert(Int64(id), text) }
         let sorted = try await store.database.read {

@@ -1,19 +1,20 @@
 import Base
 import Synchronization
+import TestDatabases
 import Testing
 
 @testable import Storage
 
 /// Slow readers: what one client may hold, and when it loses it.
 @Suite struct StreamShareTests {
-    private func store(_ change: (inout SQLiteOptions) -> Void) async throws -> TestStore {
-        var options = SQLiteOptions()
+    private func store(_ engine: Engine, _ change: (inout TestOptions) -> Void) async throws -> TestStore {
+        var options = TestOptions()
         options.streamBufferBytes = 64 << 10
         options.streamsMax = 4
         options.streamsPerClientMax = 2
         options.streamsWaitingPerClientMax = 1
         change(&options)
-        return try await TestStore(options: options)
+        return try await TestStore(engine, options: options)
     }
 
     private static let endless: @Sendable (any ReadScope, any ByteSink) throws -> Void = { _, sink in
@@ -30,8 +31,8 @@ import Testing
         return bytes == [1, 2, 3]
     }
 
-    @Test func aClientHasItsShareAndNoMore() async throws {
-        let store = try await store { _ in }
+    @Test(arguments: Engine.all) func aClientHasItsShareAndNoMore(_ engine: Engine) async throws {
+        let store = try await store(engine) { _ in }
         var held: [ByteStream] = []
         for _ in 0..<3 { held.append(try await store.database.stream(for: "a", Self.endless)) }
         await #expect(throws: StorageError.shareExceeded) {
@@ -52,8 +53,8 @@ import Testing
         await store.database.close()
     }
 
-    @Test func aClientThatGoesWhileItWaitsFreesItsPlace() async throws {
-        let store = try await store { _ in }
+    @Test(arguments: Engine.all) func aClientThatGoesWhileItWaitsFreesItsPlace(_ engine: Engine) async throws {
+        let store = try await store(engine) { _ in }
         let held = [
             try await store.database.stream(for: "a", Self.endless),
             try await store.database.stream(for: "a", Self.endless),
@@ -64,8 +65,8 @@ import Testing
     }
 
     /// Nobody is sent away for being slow alone, only for the sake of somebody who waits.
-    @Test func aSlowReaderGivesWayToThoseWhoWait() async throws {
-        let store = try await store {
+    @Test(arguments: Engine.all) func aSlowReaderGivesWayToThoseWhoWait(_ engine: Engine) async throws {
+        let store = try await store(engine) {
             $0.streamsMax = 1
             $0.stallTimeout = .seconds(3600)
             $0.leastRate.window = .milliseconds(20)

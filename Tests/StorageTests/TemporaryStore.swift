@@ -1,46 +1,37 @@
 import Base
-import Foundation
 import Storage
+import TestDatabases
 
-/// A scratch directory that is removed with its last holder.
-final class ScratchDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        var template = Array((NSTemporaryDirectory() + "/kith-storage-XXXXXX").utf8CString)
-        guard let made = mkdtemp(&template) else { throw StorageError.unavailable(detail: "mkdtemp") }
-        path = String(cString: made)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
-    func file(_ name: String) -> String { path + "/" + name }
-}
-
-/// A database on a real file, with Storage's schema and whatever a test adds to it.
+/// A database of either engine, with Storage's schema and whatever a test adds to it.
 struct TestStore: Sendable {
-    let directory: ScratchDirectory
-    let database: SQLiteDatabase
+    let scratch: ScratchDatabase
+    let database: any Database
+
+    var directory: ScratchDirectory { scratch.directory }
 
     static let notes = Migration(
         room: "notes", number: 1,
         statements: ["CREATE TABLE note (id BIGINT PRIMARY KEY NOT NULL, body TEXT NOT NULL UNIQUE)"])
 
     init(
-        _ migrations: [Migration] = [TestStore.notes], in directory: ScratchDirectory? = nil,
-        options: SQLiteOptions = SQLiteOptions()
+        _ engine: Engine, _ migrations: [Migration] = [TestStore.notes], options: TestOptions = TestOptions()
     ) async throws {
-        self.directory = try directory ?? ScratchDirectory()
-        database = try SQLiteDatabase(path: self.directory.file("kith.sqlite"), options: options)
+        try await self.init(on: ScratchDatabase(engine), migrations, options: options)
+    }
+
+    init(
+        on scratch: ScratchDatabase, _ migrations: [Migration] = [TestStore.notes],
+        options: TestOptions = TestOptions()
+    ) async throws {
+        self.scratch = scratch
+        database = try scratch.open(options)
         _ = try await Migrator(migrations, clock: ManualClock()).migrate(database)
     }
 
     /// Closes the database and opens it again.
-    func reopened(options: SQLiteOptions = SQLiteOptions()) async throws -> TestStore {
+    func reopened(options: TestOptions = TestOptions()) async throws -> TestStore {
         await database.close()
-        return try await TestStore(in: directory, options: options)
+        return try await TestStore(on: scratch, options: options)
     }
 
     func bodies() async throws -> [String] {

@@ -3,7 +3,7 @@ extension Committer {
     private enum Outcome {
         /// All ran, or failed alone: the transaction can be committed.
         case ready
-        /// A body broke its promise: nothing may be kept, all have to run again under savepoints.
+        /// A body broke its promise, or failed after its end: nothing may be kept, all have to run again, one by one.
         case replay
         /// The engine gave up the transaction.
         case lost(StorageError)
@@ -12,7 +12,7 @@ extension Committer {
     /// Runs and commits `writes`, in one transaction or, where they take too long, in several; settles each.
     func process(_ writes: [PendingWrite], on connection: any WriteConnection) {
         var rest = writes[...]
-        var mustProtect = false
+        var mustCheck = false
         while !rest.isEmpty {
             let started = clock.now
             do {
@@ -21,19 +21,25 @@ extension Committer {
                 fail(rest, error)
                 return
             }
-            let (outcome, ran) = runBodies(rest, on: connection, started: started, mustProtect: mustProtect)
+            // Others may have come while this group waited for its turn.
+            if !mustCheck { rest += takeMore(limits.groupMax - rest.count) }
+            let began = clock.now
+            var (outcome, ran) = runBodies(rest, on: connection, started: began, mustCheck: mustCheck)
             let executed = clock.now
+            if case .ready = outcome {
+                let times = GroupTimes(waiting: began - started, executing: executed - began)
+                outcome = commit(rest.prefix(ran), on: connection, times, from: executed)
+            }
             switch outcome {
             case .replay:
                 connection.rollback()
                 count { $0.groupsReplayed += 1 }
-                mustProtect = true
+                mustCheck = true
                 continue
             case .lost(let error):
                 connection.rollback()
                 fail(rest.prefix(ran), error)
-            case .ready:
-                commit(rest.prefix(ran), on: connection, executing: executed - started, from: executed)
+            case .ready: break
             }
             rest = rest.dropFirst(ran)
         }
@@ -43,41 +49,48 @@ extension Committer {
     /// - Returns: how it went, and how many bodies were started.
     private func runBodies(
         _ writes: ArraySlice<PendingWrite>, on connection: any WriteConnection, started: ContinuousClock.Instant,
-        mustProtect: Bool
+        mustCheck: Bool
     ) -> (Outcome, Int) {
         var ran = 0
         for write in writes {
             ran += 1
-            let isolation: PendingWrite.Isolation = mustProtect ? .savepoint : write.isolation
+            let isolation: PendingWrite.Isolation = mustCheck ? .checked : write.isolation
             write.failure = nil
             do {
                 try connection.beginItem(isolation)
                 try write.run(connection.scope)
                 try connection.endItem(isolation)
             } catch {
-                if isolation == .promise, connection.itemChanged { return (.replay, ran) }
+                if connection.hasFailedBehind || (isolation == .promise && connection.itemChanged) {
+                    return (.replay, ran)
+                }
                 write.failure = error
                 do {
                     try connection.undoItem(isolation)
                 } catch let lost {
+                    if connection.hasFailedBehind { return (.replay, ran) }
                     return (.lost(error as? StorageError ?? lost), ran)
                 }
             }
-            if clock.now - started > limits.groupDurationMax { break }
+            if connection.wantsCommit || clock.now - started > limits.groupDurationMax { break }
         }
         return (.ready, ran)
     }
 
+    /// How long a group took before its commit.
+    private struct GroupTimes {
+        let waiting: Duration
+        let executing: Duration
+    }
+
     private func commit(
-        _ writes: ArraySlice<PendingWrite>, on connection: any WriteConnection, executing: Duration,
+        _ writes: ArraySlice<PendingWrite>, on connection: any WriteConnection, _ times: GroupTimes,
         from executed: ContinuousClock.Instant
-    ) {
+    ) -> Outcome {
         do {
             try connection.commit()
         } catch {
-            connection.rollback()
-            fail(writes, error)
-            return
+            return connection.hasFailedBehind ? .replay : .lost(error)
         }
         let committing = clock.now - executed
         let actions = connection.takeActions()
@@ -87,12 +100,14 @@ extension Committer {
             statistics.items += writes.count - failed
             statistics.itemsFailed += failed
             statistics.largestGroup = max(statistics.largestGroup, writes.count)
-            statistics.executing += executing
+            statistics.waiting += times.waiting
+            statistics.executing += times.executing
             statistics.committing += committing
             statistics.longestCommit = max(statistics.longestCommit, committing)
         }
         for action in actions { action() }
         for write in writes { write.settle(nil) }
+        return .ready
     }
 
     /// Tells every write of a group that could not be committed, those that failed by themselves included: what they

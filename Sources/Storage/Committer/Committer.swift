@@ -123,6 +123,12 @@ final class Committer: Sendable {
         }
     }
 
+    /// Takes up to `limit` of the writes that wait now.
+    func takeMore(_ limit: Int) -> [PendingWrite] {
+        guard limit > 0 else { return [] }
+        return state.withLock { $0.queue.pop(atMost: limit) }
+    }
+
     func count(_ change: (inout DatabaseStatistics) -> Void) {
         state.withLock { change(&$0.statistics) }
     }

@@ -8,6 +8,8 @@ class PendingWrite: @unchecked Sendable {
         case savepoint
         /// It promises to throw only before its first change.
         case promise
+        /// As `savepoint`; besides, all its statements have been answered before the next body starts.
+        case checked
     }
 
     let isolation: Isolation

@@ -4,10 +4,15 @@ protocol WriteConnection: AnyObject {
     var scope: any WriteScope { get }
     /// Whether anything was changed since `beginItem`; false only when that is certain.
     var itemChanged: Bool { get }
+    /// Whether a statement failed that was sent without waiting, of a body that is over: the group can't be committed
+    /// and has to be run again, each body's statements checked before the next body starts.
+    var hasFailedBehind: Bool { get }
+    /// Whether the group should be committed now though more bodies wait.
+    var wantsCommit: Bool { get }
 
-    /// Opens a group's transaction.
+    /// Opens a group's transaction. Waits for the groups of other processes.
     func begin() throws(StorageError)
-    /// Makes the group durable. When it throws, nothing of the group is in the database.
+    /// Makes the group durable. When it throws anything but `.outcomeUnknown`, nothing of the group is in the database.
     func commit() throws(StorageError)
     /// Undoes the group. Must succeed: a connection that can't is replaced by the engine.
     func rollback()
@@ -25,4 +30,9 @@ protocol WriteConnection: AnyObject {
 
     /// Housekeeping between groups.
     func maintain()
+}
+
+extension WriteConnection {
+    var hasFailedBehind: Bool { false }
+    var wantsCommit: Bool { false }
 }

@@ -47,11 +47,20 @@ package protocol Database: Sendable {
     /// snapshot would make the log of changes outgrow its bound. A consumer that drops the stream, or whose task is
     /// cancelled, ends the producer at its next `write`.
     /// - Parameter client: whose share of the streams it takes, e.g. an address; nil is this server itself.
+    /// - Parameter freshness: whether a server that is a little behind may answer.
     /// - Throws: `.overloaded` when too many streams run and wait, `.shareExceeded` when too many are of `client`;
     ///   `.closed`. What `body` throws ends the stream.
     func stream(
-        for client: String?, _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+        for client: String?, _ freshness: ReadFreshness,
+        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
     ) async throws(StorageError) -> ByteStream
+
+    /// Has `action` run when another process has announced something of `topic` (`WriteScope.announce`), or may have:
+    /// then without a payload, now and then and whenever notices can have been lost.
+    ///
+    /// Runs on a thread of the engine, one action after another, with a scope that sees what was announced. What it
+    /// throws has it called again, without a payload. Where one process alone uses the database it is never run.
+    func listen(to topic: AnnouncementTopic, _ action: @escaping AnnouncementAction)
 
     /// Counters for metrics, since the database was opened. Cheap.
     func statistics() -> DatabaseStatistics
@@ -73,6 +82,9 @@ package protocol ReadScope: AnyObject {
 }
 
 /// What can be asked and changed inside a writing body.
+///
+/// A body must not go on after one of its statements has failed: some engines run nothing more for it, and undo it
+/// whatever it returns.
 package protocol WriteScope: ReadScope {
     /// Runs one statement.
     /// - Returns: the number of rows inserted, updated or deleted by it.
@@ -88,8 +100,15 @@ package protocol WriteScope: ReadScope {
     /// Advances a named durable sequence by `step` (1 or more) and returns its new value.
     ///
     /// Values are strictly increasing in the order of commits, over restarts and over all processes on the database;
-    /// a body that fails leaves a gap. A sequence starts at 0, so that the first value is `step`.
+    /// those of a body that fails are given to the next one. A sequence starts at 0, so that the first value is `step`.
     func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64
+
+    /// Tells the other processes on the database, once the group is durable. Of one topic and group the last payload
+    /// counts. At most a few hundred bytes.
+    func announce(_ topic: AnnouncementTopic, _ payload: String)
+
+    /// Lifts the time limit of statements to the end of this transaction: for changes of the schema.
+    func expectLongStatements() throws(StorageError)
 
     /// Has `action` run once the group is on disk, before `write` returns, in the order of the group. Not run when
     /// the body or the commit fails. Actions hold up the committer: they must be short and must not block.
@@ -97,6 +116,27 @@ package protocol WriteScope: ReadScope {
 
     /// As `afterCommit`, after all of those, and once per group for all actions given with the same `key`.
     func afterGroup(_ key: ObjectIdentifier, _ action: @escaping @Sendable () -> Void)
+}
+
+/// What processes on one database tell one another about. Declared once, by the part that owns it.
+package struct AnnouncementTopic: Sendable, Hashable {
+    /// A lowercase word, underscores allowed, at most 40 bytes, e.g. `log`.
+    package let name: String
+
+    package init(_ name: String) {
+        self.name = name
+    }
+}
+
+/// What is done with an announcement: its payload, or nil when there may have been some.
+package typealias AnnouncementAction = @Sendable (_ payload: String?, _ scope: any ReadScope) throws -> Void
+
+/// How new the state must be that a long read sees.
+package enum ReadFreshness: Sendable {
+    /// Everything committed before the call.
+    case current
+    /// Every event of the log that this process knows of, and maybe no more: a replica may answer.
+    case replica
 }
 
 /// The name of a durable sequence (`WriteScope.advance`). Declared once, by the part that owns it.
@@ -110,11 +150,11 @@ package struct SequenceName: Sendable, Hashable {
 }
 
 extension Database {
-    /// As `stream(for:_:)`, for this server itself.
+    /// As `stream(for:_:_:)`, of the current state.
     package func stream(
-        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+        for client: String? = nil, _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
     ) async throws(StorageError) -> ByteStream {
-        try await stream(for: nil, body)
+        try await stream(for: client, .current, body)
     }
 }
 

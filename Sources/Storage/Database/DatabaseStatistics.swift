@@ -16,6 +16,8 @@ package struct DatabaseStatistics: Sendable, Hashable {
     package var queued = 0
     /// The largest group.
     package var largestGroup = 0
+    /// Time that groups spent waiting for their turn among those of other processes.
+    package var waiting = Duration.zero
     /// Time spent in the bodies of writes.
     package var executing = Duration.zero
     /// Time spent committing, the flush to disk included.
@@ -30,6 +32,10 @@ package struct DatabaseStatistics: Sendable, Hashable {
     package var logSizeBytes = 0
     /// Streams running at this moment.
     package var streams = 0
+    /// Connections opened to a server; more than its threads means that some were lost.
+    package var connections = 0
+    /// Attempts to connect that failed.
+    package var connectionFailures = 0
 
     package init() {}
 }

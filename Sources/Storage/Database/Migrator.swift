@@ -43,7 +43,7 @@ package struct Migrator: Sendable {
     }
 
     /// Applies what is missing.
-    /// - Returns: the steps applied now, in order; empty when the schema was up to date.
+    /// - Returns: the steps applied by this call, in order; empty when the schema was up to date.
     package func migrate(_ database: some Database) async throws(MigrationError) -> [Migration] {
         try checkNumbers()
         let applied = try await applied(database)
@@ -57,9 +57,24 @@ package struct Migrator: Sendable {
                 throw .changed(room: migration.room, number: migration.number)
             }
         }
-        let missing = migrations.filter { applied[Step(room: $0.room, number: $0.number)] == nil }
-        for migration in missing { try await apply(migration, to: database) }
-        return missing
+        var done: [Migration] = []
+        for migration in migrations where applied[Step(room: migration.room, number: migration.number)] == nil {
+            if try await apply(migration, to: database) { done.append(migration) }
+        }
+        return done
+    }
+
+    /// Several processes may start at once, and a step may take long: whoever finds another one at it waits so often
+    /// for as long as the engine waits.
+    private static let attemptsMax = 200
+
+    private func writing<T: Sendable>(
+        _ database: some Database, _ body: @escaping @Sendable (any WriteScope) throws -> T
+    ) async throws -> T {
+        for _ in 1..<Self.attemptsMax {
+            do { return try await database.write(body) } catch StorageError.busy {}
+        }
+        return try await database.write(body)
     }
 
     private struct Step: Hashable, Comparable {
@@ -88,7 +103,7 @@ package struct Migrator: Sendable {
             ) CLUSTERED
             """)
         do {
-            return try await database.write { scope in
+            return try await writing(database) { scope in
                 try scope.execute(create)
                 var steps: [Step: [UInt8]] = [:]
                 for row in try scope.query("SELECT room, number, digest FROM storage_migration") {
@@ -101,15 +116,22 @@ package struct Migrator: Sendable {
         }
     }
 
-    private func apply(_ migration: Migration, to database: some Database) async throws(MigrationError) {
+    /// - Returns: false when another process has applied the step meanwhile.
+    private func apply(_ migration: Migration, to database: some Database) async throws(MigrationError) -> Bool {
         let statements = migration.statements.map { database.dialect.schema($0) }
         let now = clock.now().microseconds
         do {
-            try await database.write { scope in
+            return try await writing(database) { scope in
+                let isApplied = try scope.first(
+                    "SELECT 1 FROM storage_migration WHERE room = $1 AND number = $2",
+                    [.text(migration.room), .integer(migration.number)])
+                guard isApplied == nil else { return false }
+                try scope.expectLongStatements()
                 for statement in statements { try scope.execute(statement) }
                 try scope.execute(
                     "INSERT INTO storage_migration (room, number, digest, applied_at) VALUES ($1, $2, $3, $4)",
                     [.text(migration.room), .integer(migration.number), .blob(migration.digest), .integer(now)])
+                return true
             }
         } catch {
             throw .failed(room: migration.room, number: migration.number, StorageError(any: error))

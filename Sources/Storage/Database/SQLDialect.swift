@@ -15,19 +15,38 @@ package struct SQLDialect: Sendable, Hashable {
     /// so that a value of another type is refused as PostgreSQL refuses it. One writer at a time: claims don't meet.
     package static let sqlite = SQLDialect(engine: .sqlite, claimSuffix: "")
 
+    /// PostgreSQL ≥ 15: `TEXT` → `TEXT COLLATE "C"`, so that text compares bytewise whatever the database's own order is;
+    /// `CLUSTERED` is dropped, for there every table is a heap. Claims run in the committer's transactions, which the
+    /// processes on a database take in turns: there is nothing to skip.
+    package static let postgreSQL = SQLDialect(engine: .postgresql, claimSuffix: "")
+
     /// Translates one schema statement (`CREATE TABLE`, `CREATE INDEX`, `ALTER TABLE`, or any other, left as it is).
     ///
     /// Words inside quotes stay. The statement must be one; comments are not understood.
     package func schema(_ statement: String) -> String {
-        guard engine == .sqlite else { return statement }
-        var words = Self.translatingTypes(statement)
+        guard Self.changesTable(statement) else { return statement }
+        let plain = engine == .sqlite ? statement.replacing("DOUBLE PRECISION", with: "REAL") : statement
+        let words = Self.translating(plain, types)
         guard Self.startsTable(statement) else { return words }
-        let trimmed = words.reversed().drop { $0 == " " || $0 == "\n" || $0 == ";" }.reversed()
-        words = String(trimmed)
-        if words.hasSuffix("CLUSTERED") {
-            return words.dropLast("CLUSTERED".count) + "WITHOUT ROWID, STRICT"
+        let trimmed = String(words.reversed().drop { $0 == " " || $0 == "\n" || $0 == ";" }.reversed())
+        let isClustered = trimmed.hasSuffix("CLUSTERED")
+        let table = isClustered ? String(trimmed.dropLast("CLUSTERED".count)) : trimmed
+        switch engine {
+        case .sqlite: return table + (isClustered ? "WITHOUT ROWID, STRICT" : " STRICT")
+        case .postgresql: return table
         }
-        return words + " STRICT"
+    }
+
+    private var types: [String: String] {
+        switch engine {
+        case .sqlite: ["BIGINT": "INTEGER", "BYTEA": "BLOB"]
+        case .postgresql: ["TEXT": "TEXT COLLATE \"C\""]
+        }
+    }
+
+    private static func changesTable(_ statement: String) -> Bool {
+        let words = statement.split(maxSplits: 3) { $0 == " " || $0 == "\n" }.prefix(2)
+        return words.last?.uppercased() == "TABLE"
     }
 
     private static func startsTable(_ statement: String) -> Bool {
@@ -35,8 +54,7 @@ package struct SQLDialect: Sendable, Hashable {
         return words.map { $0.uppercased() } == ["CREATE", "TABLE"]
     }
 
-    private static func translatingTypes(_ statement: String) -> String {
-        let types = ["BIGINT": "INTEGER", "BYTEA": "BLOB"]
+    private static func translating(_ statement: String, _ types: [String: String]) -> String {
         var result = ""
         var word = ""
         var quote: Character?
@@ -44,7 +62,7 @@ package struct SQLDialect: Sendable, Hashable {
             result += quote == nil ? types[word, default: word] : word
             word = ""
         }
-        for character in statement.replacing("DOUBLE PRECISION", with: "REAL") {
+        for character in statement {
             if quote == nil, character.isLetter || character.isNumber || character == "_" {
                 word.append(character)
                 continue

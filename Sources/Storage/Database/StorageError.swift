@@ -20,6 +20,9 @@ package enum StorageError: Error, Sendable, Hashable {
     case closed
     /// The database can't be reached, opened, read or written. May be tried again.
     case unavailable(detail: String)
+    /// The connection was lost while the group was being committed: whether it is in the database can't be told. Trying
+    /// again may do the same a second time.
+    case outcomeUnknown
     /// The file is not a database, or is damaged.
     case corrupt(detail: String)
     /// A statement is wrong, unknown to the schema, or not allowed in this scope: a mistake in this program.
@@ -44,7 +47,8 @@ package enum StorageError: Error, Sendable, Hashable {
     /// Whether the very same request may succeed a little later.
     package var isTransient: Bool {
         switch self {
-        case .full, .busy, .overloaded, .shareExceeded, .timedOut, .stalled, .closed, .unavailable: true
+        case .full, .busy, .overloaded, .shareExceeded, .timedOut, .stalled, .closed, .unavailable, .outcomeUnknown:
+            true
         case .constraintViolation, .corrupt, .statement, .invalidParameter, .decoding: false
         }
     }
@@ -61,7 +65,7 @@ extension StorageError: WireConvertible {
                 status: 429, error: "RateLimitExceeded",
                 message: "Too many downloads of yours run at once. Please try again when one has ended.",
                 headers: [.init(name: "Retry-After", value: "10")])
-        case .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable:
+        case .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable, .outcomeUnknown:
             WireFailure(
                 status: 503, error: "ServiceUnavailable", message: "The server is busy. Please try again shortly.",
                 headers: [.init(name: "Retry-After", value: "1")])

@@ -23,6 +23,7 @@ extension EventLog {
                     )
                     """, [.text(did.string), .integer(batch)])
                 scope.afterCommit { self.forgetRecent() }
+                scope.announce(Self.removed, "0")
                 return removed
             }
             total += removed
@@ -75,6 +76,7 @@ extension EventLog {
                 ON CONFLICT (id) DO UPDATE SET seq = excluded.seq WHERE log_removed.seq < excluded.seq
                 """, [.integer(last)])
             scope.afterCommit { self.markRemoved(through: last) }
+            scope.announce(Self.removed, String(last))
             return (removed, seen < limits.removalsMax)
         }
     }

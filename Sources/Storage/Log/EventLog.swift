@@ -9,6 +9,12 @@ import Synchronization
 package final class EventLog: Sendable {
     static let events = SequenceName("log.event")
     static let bytes = SequenceName("log.bytes")
+    /// Events were appended; the payload is the newest number.
+    static let appended = AnnouncementTopic("log")
+    /// Events were removed: of a deleted account, or (with the last number as payload) by retention.
+    static let removed = AnnouncementTopic("log_removed")
+    /// Events of another process that are taken into memory at once; past these readers use the table.
+    private static let takenMax = 1000
 
     private struct State {
         var ring: LogRing
@@ -39,7 +45,14 @@ package final class EventLog: Sendable {
         let (head, removed) = try await database.read { scope in
             (try Self.head(in: scope), try Self.removed(in: scope))
         }
-        return EventLog(database: database, limits: limits, head: head, removed: removed)
+        let log = EventLog(database: database, limits: limits, head: head, removed: removed)
+        database.listen(to: appended) { [weak log] payload, scope in
+            try log?.takeForeign(through: payload.flatMap { Int64($0) }, in: scope)
+        }
+        database.listen(to: Self.removed) { [weak log] payload, scope in
+            try log?.forgetForeign(through: payload.flatMap { Int64($0) }, in: scope)
+        }
+        return log
     }
 
     /// The newest durable number; 0 when there never was an event.
@@ -64,6 +77,7 @@ package final class EventLog: Sendable {
             ])
         scope.afterCommit { [self] in state.withLock { $0.ring.append(event) } }
         scope.afterGroup(ObjectIdentifier(self)) { [self] in wake() }
+        scope.announce(Self.appended, String(seq))
         return seq
     }
 
@@ -111,6 +125,28 @@ package final class EventLog: Sendable {
             if head > state.ring.head { state.ring.restart(head: head) }
         }
         wake()
+    }
+
+    /// Takes the events that another process has written into memory, once for all readers of this one.
+    private func takeForeign(through announced: Int64?, in scope: any ReadScope) throws {
+        let newest = if let announced { announced } else { try Self.head(in: scope) }
+        let head = head
+        guard newest > head else { return }
+        let events = try Self.page(
+            after: head, through: newest, limitEvents: Self.takenMax, limitBytes: limits.pageSizeBytesMax, in: scope)
+        state.withLock { state in
+            // Whatever was appended here meanwhile is newer than some of these.
+            for event in events where event.seq > state.ring.head { state.ring.append(event) }
+            if state.ring.head < newest { state.ring.restart(head: newest) }
+        }
+        wake()
+    }
+
+    /// Another process has removed events: of a deleted account nothing may stay in memory.
+    private func forgetForeign(through announced: Int64?, in scope: any ReadScope) throws {
+        let removed = if let announced { announced } else { try Self.removed(in: scope) }
+        markRemoved(through: removed)
+        if announced == 0 { forgetRecent() }
     }
 
     /// Ends every wait with `.closed`; later ones too. Reading goes on for as long as the database is open.

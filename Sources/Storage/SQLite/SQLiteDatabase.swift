@@ -9,9 +9,8 @@ package final class SQLiteDatabase: Database {
     private let options: SQLiteOptions
     private let committer: Committer
     private let readers: WorkerThreads<SQLiteConnection>
-    private let streamers: WorkerThreads<SQLiteConnection>
+    private let streams: StreamThreads<SQLiteConnection>
     private let running: RunningStreams
-    private let shares: StreamShares
     private let checkpointer: SQLiteCheckpointer
 
     /// Opens the file at `path`, creating it if need be. Blocks for as long as the file system does.
@@ -32,15 +31,10 @@ package final class SQLiteDatabase: Database {
         readers = WorkerThreads(name: "kith-read", threadsMax: options.readersMax, queueMax: options.readsWaitingMax) {
             try file.withReader($0)
         }
-        // Who waits is the shares' matter; a thread that hands its place on may not be idle yet.
-        streamers = WorkerThreads(name: "kith-stream", threadsMax: options.streamsMax, queueMax: options.streamsMax) {
-            try file.withReader($0)
-        }
-        shares = StreamShares(
-            limits: StreamShares.Limits(
-                runningMax: options.streamsMax, waitingMax: options.streamsWaitingMax,
-                runningPerClientMax: options.streamsPerClientMax,
-                waitingPerClientMax: options.streamsWaitingPerClientMax))
+        streams = StreamThreads(
+            name: "kith-stream", limits: options.streams, running: running,
+            reading: { connection, stop, body in try connection.reading(stop: stop) { try body(connection) } },
+            around: { try file.withReader($0) })
         checkpointer.start(checkpointQueue)
         committer.start(name: "kith-commit") { loop in
             queue.inDatabase { db in
@@ -81,43 +75,13 @@ package final class SQLiteDatabase: Database {
     }
 
     package func stream(
-        for client: String?, _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
+        for client: String?, _ freshness: ReadFreshness,
+        _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void
     ) async throws(StorageError) -> ByteStream {
-        let (shares, running, streamers) = (shares, running, streamers)
-        let pace = ByteBuffer.Pace(least: options.leastRate) { shares.isContended(for: client) }
-        let buffer = ByteBuffer(
-            sizeBytesMax: options.streamBufferBytes, stallTimeout: options.stallTimeout, pace: pace)
-        let end: @Sendable (Result<Void, any Error>) -> Void = { end in
-            buffer.finish(end)
-            shares.leave(client)
-        }
-        try shares.enter(client, buffer) {
-            do throws(StorageError) {
-                try streamers.launch { connection in
-                    end(Result { try Self.run(body, into: buffer, on: connection, running) })
-                } failed: { error in
-                    end(.failure(error))
-                }
-            } catch {
-                end(.failure(error))
-            }
-        }
-        return ByteStream(buffer)
+        try streams.stream(for: client, body)
     }
 
-    private static func run(
-        _ body: (any ReadScope, any ByteSink) throws -> Void, into buffer: ByteBuffer,
-        on connection: SQLiteConnection, _ running: RunningStreams
-    ) throws {
-        let stop = StopFlag()
-        try running.add(buffer, stop)
-        defer { running.remove(buffer) }
-        try connection.reading(stop: stop) {
-            let sink = ChunkingSink(buffer)
-            try body(connection, sink)
-            try sink.flush()
-        }
-    }
+    package func listen(to topic: AnnouncementTopic, _ action: @escaping AnnouncementAction) {}
 
     package func statistics() -> DatabaseStatistics {
         var statistics = committer.statistics()
@@ -127,9 +91,8 @@ package final class SQLiteDatabase: Database {
     }
 
     package func close() async {
-        shares.close()
         running.close()
-        await streamers.close()
+        await streams.close()
         await readers.close()
         await committer.close()
     }

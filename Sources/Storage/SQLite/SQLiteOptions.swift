@@ -51,3 +51,14 @@ package struct SQLiteOptions: Sendable {
 
     package init() {}
 }
+
+extension SQLiteOptions {
+    /// What concerns streams.
+    var streams: StreamThreads<SQLiteConnection>.Limits {
+        .init(
+            shares: StreamShares.Limits(
+                runningMax: streamsMax, waitingMax: streamsWaitingMax, runningPerClientMax: streamsPerClientMax,
+                waitingPerClientMax: streamsWaitingPerClientMax),
+            leastRate: leastRate, bufferBytes: streamBufferBytes, stallTimeout: stallTimeout)
+    }
+}

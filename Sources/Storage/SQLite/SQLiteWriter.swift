@@ -4,14 +4,13 @@ import GRDBSQLite
 final class SQLiteWriter: WriteConnection, WriteScope {
     private let connection: SQLiteConnection
     private let checkpointer: SQLiteCheckpointer
-    private var sequences: [SequenceName: Int64] = [:]
+    private var sequences = GroupSequences()
     /// Why SQLite has given up the transaction (a full disk, say). From then on nothing may run: it would be committed
     /// by itself.
     private var loss: StorageError?
-    private var actions: [@Sendable () -> Void] = []
-    private var groupActions: [(key: ObjectIdentifier, action: @Sendable () -> Void)] = []
-    private var itemActions: [@Sendable () -> Void] = []
-    private var itemGroupActions: [(key: ObjectIdentifier, action: @Sendable () -> Void)] = []
+    /// The first statement of the body that failed: whatever the body makes of it, none of its changes are kept.
+    private var itemFailure: StorageError?
+    private var actions = GroupActions()
 
     init(connection: SQLiteConnection, checkpointer: SQLiteCheckpointer) {
         self.connection = connection
@@ -28,7 +27,7 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     }
 
     func commit() throws(StorageError) {
-        for (name, value) in sequences {
+        for (name, value) in sequences.changes {
             try connection.execute(
                 """
                 INSERT INTO storage_sequence (name, value) VALUES ($1, $2)
@@ -36,50 +35,40 @@ final class SQLiteWriter: WriteConnection, WriteScope {
                 """, [.text(name.name), .integer(value)])
         }
         try connection.execute("COMMIT", [])
-        sequences = [:]
+        sequences = GroupSequences()
     }
 
     func rollback() {
         if connection.isInTransaction { _ = try? connection.execute("ROLLBACK", []) }
         loss = nil
-        sequences = [:]
-        actions = []
-        groupActions = []
-        itemActions = []
-        itemGroupActions = []
+        sequences = GroupSequences()
+        actions = GroupActions()
     }
 
     func beginItem(_ isolation: PendingWrite.Isolation) throws(StorageError) {
-        if isolation == .savepoint { try connection.execute("SAVEPOINT item", []) }
+        if isolation != .promise { try connection.execute("SAVEPOINT item", []) }
         connection.hasChanged = false
+        itemFailure = nil
     }
 
     func endItem(_ isolation: PendingWrite.Isolation) throws(StorageError) {
-        if let loss { throw loss }
-        if isolation == .savepoint { try connection.execute("RELEASE item", []) }
-        actions.append(contentsOf: itemActions)
-        itemActions.removeAll(keepingCapacity: true)
-        for (key, action) in itemGroupActions where !groupActions.contains(where: { $0.key == key }) {
-            groupActions.append((key, action))
-        }
-        itemGroupActions.removeAll(keepingCapacity: true)
+        if let loss = loss ?? itemFailure { throw loss }
+        if isolation != .promise { try connection.execute("RELEASE item", []) }
+        actions.keepItem()
+        sequences.keepItem()
     }
 
     func undoItem(_ isolation: PendingWrite.Isolation) throws(StorageError) {
-        itemActions.removeAll(keepingCapacity: true)
-        itemGroupActions.removeAll(keepingCapacity: true)
+        actions.dropItem()
+        sequences.dropItem()
         if let loss { throw loss }
-        guard isolation == .savepoint else { return }
+        guard isolation != .promise else { return }
         try connection.execute("ROLLBACK TO item", [])
         try connection.execute("RELEASE item", [])
     }
 
     func takeActions() -> [@Sendable () -> Void] {
-        defer {
-            actions = []
-            groupActions = []
-        }
-        return actions + groupActions.map(\.action)
+        actions.take()
     }
 
     func maintain() {
@@ -115,31 +104,33 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     }
 
     func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64 {
-        var value = sequences[sequence]
-        if value == nil {
-            let row = try first(
-                "SELECT value FROM storage_sequence WHERE name = $1", [.text(sequence.name)])
-            value = try row?.integer(0)
+        if !sequences.knows(sequence) {
+            let row = try first("SELECT value FROM storage_sequence WHERE name = $1", [.text(sequence.name)])
+            sequences.learn(sequence, try row?.integer(0) ?? 0)
         }
-        let next = (value ?? 0) + max(step, 1)
-        sequences[sequence] = next
-        return next
+        return sequences.advance(sequence, by: step)
     }
 
     func afterCommit(_ action: @escaping @Sendable () -> Void) {
-        itemActions.append(action)
+        actions.add(action)
     }
 
     func afterGroup(_ key: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
-        guard !itemGroupActions.contains(where: { $0.key == key }) else { return }
-        itemGroupActions.append((key, action))
+        actions.add(key, action)
     }
+
+    // One process has the file: there is nobody to be told.
+    func announce(_ topic: AnnouncementTopic, _ payload: String) {}
+
+    // A statement may take as long as it takes.
+    func expectLongStatements() throws(StorageError) {}
 
     private func guarding<T>(_ body: () throws(StorageError) -> T) throws(StorageError) -> T {
         if let loss { throw loss }
         do {
             return try body()
         } catch {
+            itemFailure = itemFailure ?? error
             noteLoss(error)
             throw error
         }

@@ -6,6 +6,9 @@ struct FIFO<Element> {
     var count: Int { storage.count - head }
     var isEmpty: Bool { count == 0 }
 
+    /// The element that `popFirst` would take.
+    var first: Element? { head < storage.count ? storage[head] : nil }
+
     mutating func append(_ element: Element) {
         storage.append(element)
     }

@@ -2,6 +2,7 @@ import ATProtocol
 import Base
 import Foundation
 import Storage
+import TestDatabases
 import Testing
 
 /// What only files can show; the contract of every store is in BlobStoreContractTests.

@@ -1,5 +1,6 @@
 import ATProtocol
 import Base
+import TestDatabases
 import Testing
 
 @testable import Storage

@@ -1,6 +1,7 @@
 import ATProtocol
 import Base
 import Synchronization
+import TestDatabases
 import Testing
 
 @testable import Storage

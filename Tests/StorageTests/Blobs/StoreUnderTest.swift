@@ -2,6 +2,7 @@ import ATProtocol
 import App
 import Base
 import Foundation
+import TestDatabases
 import Testing
 
 @testable import Storage

@@ -1,0 +1,26 @@
+import Foundation
+
+/// An engine that stores are tested on.
+package enum Engine: String, Sendable, CaseIterable, CustomStringConvertible {
+    case sqlite
+    case postgresql
+
+    /// The environment variable that names a server where tests may make databases; `scripts/with-postgresql` sets it.
+    package static let variable = "KITH_TEST_POSTGRESQL_URL"
+
+    /// The server for tests, if there is one.
+    package static let serverURL = ProcessInfo.processInfo.environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+
+    /// Every engine that can be tested here. Tells when that isn't all.
+    package static let all: [Engine] = {
+        if serverURL != nil { return [.sqlite, .postgresql] }
+        let note = "note: \(variable) is not set: nothing is tested on PostgreSQL (see scripts/with-postgresql)\n"
+        FileHandle.standardError.write(Data(note.utf8))
+        return [.sqlite]
+    }()
+
+    /// PostgreSQL alone, where it can be tested.
+    package static let servers: [Engine] = all.filter { $0 == .postgresql }
+
+    package var description: String { rawValue }
+}
