@@ -125,7 +125,7 @@ struct ConfigurationTests {
             "kith.yaml:8: there is no key prot; is port meant?", "kith.yaml:10: host holds a value, not a section",
             "--port: “http” is not a whole number, 0…65535",
             "KITH_INVITE_REQUIRED: “perhaps” is not true or false",
-            "KITH_DATABASE_URL: “mysql:x” is not of the form sqlite:PATH",
+            "KITH_DATABASE_URL: is not of the form sqlite:PATH or postgresql://…",
             "KITH_BLOBS_URL: is not of the form s3://BUCKET/PREFIX?endpoint=URL&region=NAME",
             "KITH_ROLES: “outbox” is not one of all",
             "kith.yaml:2: log.level: “loud” is not one of trace, debug, info, notice, warning, error",

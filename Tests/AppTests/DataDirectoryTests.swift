@@ -14,12 +14,14 @@ struct DataDirectoryTests {
         try await test.serve { instance, _ async throws in
             let folder = test.folder.path
             for path in ["/secrets", "/tmp", "/blobs"] { #expect(try mode(folder + path) & 0o077 == 0, "\(path)") }
-            for path in ["/secrets/vault.key", "/secrets/operator", "/kith.sqlite", "/kith.lock"] {
+            let isEmbedded = test.folder.server == nil
+            let database = isEmbedded ? ["/kith.sqlite"] : []
+            for path in ["/secrets/vault.key", "/secrets/operator", "/kith.lock"] + database {
                 #expect(try mode(folder + path) == 0o600, "\(path)")
             }
             instance.directory.remember(instance.configuration.name, randomness: SystemRandomness())
             let paths = try FileManager.default.subpathsOfDirectory(atPath: folder)
-            #expect(paths.contains("served-as") && paths.contains("kith.sqlite-wal"))
+            #expect(paths.contains("served-as") && paths.contains("kith.sqlite-wal") == isEmbedded)
             for path in paths { #expect(try mode(folder + "/" + path) & 0o077 == 0, "\(path)") }
         }
         #expect(!FileManager.default.fileExists(atPath: test.folder.path + "/secrets/operator"))

@@ -5,14 +5,18 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import Synchronization
+import TestDatabases
 
 @testable import App
 
 /// A folder for the length of a test.
 final class TemporaryFolder: Sendable {
     let path: String
+    /// Where the instance keeps its database, unless it is a file in the folder.
+    let server: ScratchDatabase?
 
     init() {
+        server = Engine.chosen == .postgresql ? try? ScratchDatabase() : nil
         path = NSTemporaryDirectory() + "kith-app-" + Hex.encode(SystemRandomness().bytes(8))
     }
 
@@ -43,6 +47,7 @@ struct TestInstance {
     func configuration() throws -> Configuration {
         var flags = settings
         flags["data"] = folder.path
+        if let server = folder.server { flags["database.url"] = flags["database.url"] ?? server.url }
         return try Configuration(layers: [ConfigurationLayer(flags: flags)])
     }
 

@@ -5,12 +5,14 @@ import Foundation
 import Publishing
 import Storage
 import Synchronization
+import TestDatabases
 import Testing
 
-/// The rooms of Publishing over a real SQLite file, with accounts and keys that live in memory.
+/// The rooms of Publishing over a real database, with accounts and keys that live in memory.
 final class House: Sendable {
     let directory: String
-    let database: SQLiteDatabase
+    let scratch: ScratchDatabase
+    let database: any Database
     let log: EventLog
     let accounts = TestAccounts()
     let keys = TestKeys()
@@ -23,14 +25,16 @@ final class House: Sendable {
     let imports: RepositoryImport
     let blobs: BlobService
 
-    /// Opens a house; on the same directory a second time, the same state.
+    /// Opens a house; or one that was closed, with the state it had.
     init(
-        directory existing: String? = nil, options: SQLiteOptions = SQLiteOptions(),
+        reopening existing: House? = nil, options: TestOptions = TestOptions(),
         blobLimits: BlobLimits = BlobLimits(), importLimits: ImportLimits = ImportLimits()
     ) async throws {
-        directory = existing ?? NSTemporaryDirectory() + "kith-publishing-" + Hex.encode(SystemRandomness().bytes(8))
+        directory =
+            existing?.directory ?? NSTemporaryDirectory() + "kith-publishing-" + Hex.encode(SystemRandomness().bytes(8))
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        database = try SQLiteDatabase(path: directory + "/kith.sqlite", options: options)
+        scratch = try existing?.scratch ?? ScratchDatabase()
+        database = try scratch.open(options)
         let migrator = Migrator(
             RepositorySchema.migrations + BlobSchema.migrations, clock: clock)
         _ = try await migrator.migrate(database)

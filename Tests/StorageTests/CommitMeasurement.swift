@@ -104,7 +104,7 @@ struct CommitMeasurement {
             }
             try await group.waitForAll()
         }
-        report(database.statistics(), since: before, tally.sorted)
+        report(engine, database.statistics(), since: before, tally.sorted)
         await database.close()
     }
 
@@ -138,7 +138,9 @@ struct CommitMeasurement {
         }
     }
 
-    private func report(_ after: DatabaseStatistics, since before: DatabaseStatistics, _ latencies: [Duration]) {
+    private func report(
+        _ engine: Engine, _ after: DatabaseStatistics, since before: DatabaseStatistics, _ latencies: [Duration]
+    ) {
         let items = Double(max(after.items - before.items, 1))
         let groups = Double(max(after.groups - before.groups, 1))
         let (bodies, commits) = ((after.executing - before.executing), (after.committing - before.committing))
@@ -148,9 +150,11 @@ struct CommitMeasurement {
         }
         print(
             """
+            \(engine)
             commits    \(Int(items / Double(seconds)))/s by \(writers) writers over \(repositories) repositories
             groups     \(String(format: "%.1f", items / groups)) commits each, the largest \(after.largestGroup)
             bodies     \(String(format: "%.0f", bodies.inSeconds / items * 1e6)) µs a commit
+            waiting    \(milliseconds((after.waiting - before.waiting) / max(Int(groups), 1))) a group
             flush      \(milliseconds(commits / max(Int(groups), 1))) a group, at worst \(milliseconds(after.longestCommit))
             checkpoint \(after.checkpoints), \(milliseconds(after.checkpointing)) of the committer's time in all
             log        \(after.logSizeBytes >> 20) MiB
@@ -177,7 +181,7 @@ struct CommitMeasurement {
             }
             try await group.waitForAll()
         }
-        print("reads      \(tally.count / seconds)/s by \(writers) readers")
+        print("\(engine)\nreads      \(tally.count / seconds)/s by \(writers) readers")
         await database.close()
     }
 
@@ -200,7 +204,7 @@ struct CommitMeasurement {
         var bytes = 0
         for try await chunk in stream { bytes += chunk.count }
         let rate = Double(bytes) / 1e6 / (clock.now - started).inSeconds
-        print("stream     \(String(format: "%.0f", rate)) MB/s, rows of 500 bytes")
+        print("\(engine)\nstream     \(String(format: "%.0f", rate)) MB/s, rows of 500 bytes")
         await store.database.close()
     }
 }

@@ -22,5 +22,11 @@ package enum Engine: String, Sendable, CaseIterable, CustomStringConvertible {
     /// PostgreSQL alone, where it can be tested.
     package static let servers: [Engine] = all.filter { $0 == .postgresql }
 
+    /// The engine for tests of the rooms, which take one: `KITH_TEST_ENGINE` names it, else it is SQLite.
+    package static let chosen: Engine = {
+        let name = ProcessInfo.processInfo.environment["KITH_TEST_ENGINE"] ?? "sqlite"
+        return all.first { $0.rawValue == name } ?? .sqlite
+    }()
+
     package var description: String { rawValue }
 }

@@ -33,23 +33,37 @@ package final class ScratchDatabase: Sendable {
     /// For whatever else the test keeps; holds the file of an embedded database.
     package let directory: ScratchDirectory
     private let name: String
+    private let hasTurn: Bool
 
-    /// Makes an empty database. Waits while too many are there.
+    /// Makes an empty database. Waits while too many are there: not for tests that need two at once.
     ///
     /// - Parameter clause: what stands after `CREATE DATABASE name TEMPLATE template0`.
-    package init(_ engine: Engine, clause: String = "ENCODING 'UTF8' LOCALE 'C'") async throws {
+    package convenience init(_ engine: Engine, clause: String = ScratchDatabase.clause) async throws {
+        if engine == .postgresql { await Self.turns.take() }
+        try self.init(engine, clause: clause, hasTurn: engine == .postgresql)
+    }
+
+    /// Makes an empty database of the engine that was chosen for this run of the tests.
+    package convenience init() throws {
+        try self.init(.chosen, clause: Self.clause, hasTurn: false)
+    }
+
+    /// What suits us.
+    package static let clause = "ENCODING 'UTF8' LOCALE 'C'"
+
+    private init(_ engine: Engine, clause: String, hasTurn: Bool) throws {
         self.engine = engine
-        directory = try ScratchDirectory()
+        self.hasTurn = hasTurn
         name = "kith_test_" + Hex.encode(SystemRandomness().bytes(8))
+        directory = try ScratchDirectory()
         guard engine == .postgresql else { return }
-        await Self.turns.take()
         try Self.administer("CREATE DATABASE \(name) TEMPLATE template0 \(clause)")
     }
 
     deinit {
         guard engine == .postgresql else { return }
         _ = try? Self.administer("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
-        Self.turns.give()
+        if hasTurn { Self.turns.give() }
     }
 
     /// As `KITH_DATABASE_URL` would name it.
@@ -105,7 +119,12 @@ package struct TestOptions: Sendable {
     /// Those of PostgreSQL.
     package var postgreSQL = PostgreSQLOptions()
 
-    package init() {}
+    package init() {
+        // Tests hold groups open, on machines of any speed.
+        postgreSQL.idleInTransactionTimeout = .seconds(600)
+        postgreSQL.lockTimeout = .seconds(600)
+        postgreSQL.statementTimeout = .seconds(600)
+    }
 
     package var groupMax: Int {
         get { sqlite.groupMax }

@@ -50,6 +50,9 @@ package struct Configuration: Sendable {
     package var operatorPassword: Secret?
     package var presentation: Presentation
     package var database: DatabaseLocation
+    /// A server that follows that of `database`.
+    package var databaseReplica: DatabaseLocation?
+    package var databaseReadersMax: Int
     package var blobs: BlobsLocation
     package var bucket: Bucket
     package var blobSizeBytesMax: Int
@@ -101,6 +104,8 @@ package struct Configuration: Sendable {
             contactEmail: reader.read(Keys.contactEmail), privacyPolicy: reader.read(Keys.privacyPolicy),
             termsOfService: reader.read(Keys.termsOfService))
         database = reader.read(Keys.databaseURL, else: .sqlite(path: data + "/kith.sqlite"))
+        databaseReplica = reader.read(Keys.databaseReplicaURL)
+        databaseReadersMax = reader.read(Keys.databaseReadersMax, else: 1)
         blobs = reader.read(Keys.blobsURL, else: .file(path: data + "/blobs"))
         bucket = Bucket(
             accessKey: reader.read(Keys.blobsAccessKey), secretKey: reader.read(Keys.blobsSecretKey),
@@ -144,6 +149,9 @@ package struct Configuration: Sendable {
         if roles.isEmpty { reader.complain(Keys.roles, "names no role") }
         if let secret = keyEncryptionSecret, secret.value.utf8.count < KeyVault.secretBytesMin {
             reader.complain(Keys.keyEncryptionSecret, "is shorter than \(KeyVault.secretBytesMin) bytes")
+        }
+        if case .sqlite = database, databaseReplica != nil {
+            reader.complain(Keys.databaseReplicaURL, "needs a database on PostgreSQL")
         }
         if blobAccountSizeBytesMax < blobSizeBytesMax {
             reader.complain(Keys.blobAccountSizeMax, "is less than blobs.size-max")

@@ -63,7 +63,18 @@ package enum ConfigurationKeys {
     // Storage
 
     static let databaseURL = ConfigurationKey(
-        "database.url", .database, standard: "`sqlite:<data>/kith.sqlite`", "Where the database is.")
+        "database.url", .database, standard: "`sqlite:<data>/kith.sqlite`",
+        "Where the database is: a file, or a database of a PostgreSQL server (15 or newer, UTF-8), which several "
+            + "servers like this one may share. The address takes every parameter of PostgreSQL's own programs, e.g. "
+            + "`?sslmode=verify-full`.")
+    static let databaseReplicaURL = ConfigurationKey(
+        "database.replica-url", .databaseServer, standard: "none",
+        "A PostgreSQL server that follows the one of `database.url`. Downloads of whole repositories are read from it "
+            + "while it keeps up.")
+    static let databaseReadersMax = ConfigurationKey(
+        "database.readers-max", .integer(1...1000), 8,
+        "How many connections to PostgreSQL read at once. One more writes and one listens; downloads have up to 16 of "
+            + "their own.")
     static let blobsURL = ConfigurationKey(
         "blobs.url", .blobs, standard: "`file:<data>/blobs`",
         "Where the bytes of blobs are kept: a folder, or a bucket that speaks S3. Without `endpoint` the bucket is "
@@ -164,7 +175,8 @@ package enum ConfigurationKeys {
         Section(
             title: "Storage",
             entries: [
-                databaseURL.entry, blobsURL.entry, blobsAccessKey.entry, blobsSecretKey.entry,
+                databaseURL.entry, databaseReplicaURL.entry, databaseReadersMax.entry, blobsURL.entry,
+                blobsAccessKey.entry, blobsSecretKey.entry,
                 blobsSessionToken.entry, blobsRedirect.entry, blobSizeMax.entry, blobAccountSizeMax.entry,
                 importSizeMax.entry,
                 keyEncryptionSecret.entry,

@@ -43,10 +43,13 @@ package struct PublicName: Sendable, Hashable {
 package enum DatabaseLocation: Sendable, Hashable, CustomStringConvertible {
     /// A file of the embedded engine.
     case sqlite(path: String)
+    /// A database of a PostgreSQL server. The address may hold a password.
+    case postgreSQL(url: Secret)
 
     package var description: String {
         switch self {
         case .sqlite(let path): "sqlite:" + path
+        case .postgreSQL: "postgresql:<secret>"
         }
     }
 }

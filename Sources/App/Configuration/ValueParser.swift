@@ -72,15 +72,30 @@ extension ValueParser where Value == PublicName {
 
 extension ValueParser where Value == DatabaseLocation {
     static let database = ValueParser(
-        form: "sqlite:PATH",
+        form: "sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE",
         parse: { text throws(ValueMistake) in
+            if let server = server(text) { return server }
             guard text.hasPrefix("sqlite:"), text.utf8.count > 7 else {
-                let isPostgreSQL = text.hasPrefix("postgres")
-                throw ValueMistake(
-                    expected: isPostgreSQL ? "supported yet; use sqlite:PATH" : "of the form sqlite:PATH")
+                // Some forget the scheme of an address with a password.
+                throw ValueMistake(expected: "of the form sqlite:PATH or postgresql://…", hidesText: true)
             }
             return .sqlite(path: String(text.dropFirst(7)))
         }, render: { $0.description })
+
+    /// A database of a server alone.
+    static let databaseServer = ValueParser(
+        form: "postgresql://USER:PASSWORD@HOST/DATABASE",
+        parse: { text throws(ValueMistake) in
+            guard let server = server(text) else {
+                throw ValueMistake(expected: "of the form postgresql://…", hidesText: true)
+            }
+            return server
+        }, render: { $0.description })
+
+    private static func server(_ text: String) -> DatabaseLocation? {
+        let isServer = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
+        return isServer && !text.utf8.contains(0) ? .postgreSQL(url: Secret(text)) : nil
+    }
 }
 
 extension ValueParser where Value == BlobsLocation {

@@ -17,6 +17,7 @@ package enum InstanceError: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .dataDirectory(let error): "\(error)"
+        case .database(.unavailable(let detail)): "the database can't be opened: \(detail)"
         case .database(let error): "the database can't be opened: \(error)"
         case .schema(let error): "\(error)"
         case .keys(let error): "the keys can't be opened: \(error)"

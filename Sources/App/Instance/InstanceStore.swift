@@ -13,15 +13,7 @@ struct InstanceStore: Sendable {
     static func open(
         _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
     ) async throws -> InstanceStore {
-        let database: any Database
-        switch configuration.database {
-        case .sqlite(let path):
-            do throws(StorageError) {
-                database = try SQLiteDatabase(path: path, options: SQLiteOptions())
-            } catch {
-                throw InstanceError.database(error)
-            }
-        }
+        let database = try database(configuration, surroundings)
         do {
             try await migrate(database, surroundings)
             let vault = try await vault(configuration, directory, database, surroundings)
@@ -38,6 +30,24 @@ struct InstanceStore: Sendable {
         log.close()
         await blobs.close()
         await database.close()
+    }
+
+    private static func database(
+        _ configuration: Configuration, _ surroundings: Surroundings
+    ) throws(InstanceError) -> any Database {
+        do throws(StorageError) {
+            switch configuration.database {
+            case .sqlite(let path):
+                return try SQLiteDatabase(path: path, options: SQLiteOptions())
+            case .postgreSQL(let url):
+                var options = PostgreSQLOptions()
+                options.readersMax = configuration.databaseReadersMax
+                if case .postgreSQL(let replica) = configuration.databaseReplica { options.replicaURL = replica.value }
+                return try PostgreSQLDatabase(url: url.value, options: options, randomness: surroundings.randomness)
+            }
+        } catch {
+            throw .database(error)
+        }
     }
 
     private static func migrate(_ database: any Database, _ surroundings: Surroundings) async throws {

@@ -19,7 +19,7 @@ package struct RepositoryExport: Sendable {
     ///   - since: leaves out what the reader had at that revision already.
     ///   - client: whose share of the database's streams it takes; nil is this server itself.
     package func stream(_ did: DID, since: TID?, for client: String? = nil) async throws -> ByteStream {
-        try await database.stream(for: client) { scope, sink in
+        try await database.stream(for: client, .replica) { scope, sink in
             guard let row = try RepositoryStore.repository(did, in: scope) else {
                 throw RepositoryReadError.repositoryNotFound
             }

@@ -10,7 +10,8 @@ package protocol Database: Sendable {
 
     /// Reads one consistent state: everything committed before the call, nothing committed after the first statement.
     ///
-    /// Never waits for writers. For short questions; a long walk belongs into `stream`.
+    /// Never waits for writers. For short questions; a long walk belongs into `stream`. The body may run a second time,
+    /// when the connection to a server was lost: it must not change anything outside.
     /// - Throws: what `body` throws; `StorageError.timedOut` past the time limit of a read; `.overloaded`, `.closed`.
     func read<T: Sendable>(_ body: @escaping @Sendable (any ReadScope) throws -> T) async throws -> T
 

@@ -18,10 +18,12 @@ final class PostgreSQLAnswer {
 ///
 /// libpq's calls block, or would; nothing here may run on the cooperative pool.
 final class PostgreSQLConnection {
-    /// A statement that failed, and who asked for it.
+    /// A statement that the server refused, and who asked for it. Those sent after it, up to a mark, were not run.
     struct Failure {
         let owner: Int
         let error: StorageError
+        /// Where its answer would have been, if one was wanted.
+        let answer: PostgreSQLAnswer?
     }
 
     /// What the server still owes.
@@ -209,6 +211,8 @@ final class PostgreSQLConnection {
         case PGRES_PIPELINE_ABORTED: forgetUnprepared()
         case PGRES_EMPTY_QUERY: fail(.statement(detail: "an empty statement"))
         default:
+            // Without a code it comes from libpq, not from the server: the connection is lost.
+            guard PQresultErrorField(result, Int32(UInt8(ascii: "C"))) != nil else { throw broken("waiting") }
             let error = StorageError(postgreSQL: result)
             // Prepared for what the schema was before another process changed it.
             if error == .busy { statements.retireAll() }
@@ -232,8 +236,9 @@ final class PostgreSQLConnection {
         forgetUnprepared()
         guard failure == nil, let next = expected.first else { return }
         switch next {
-        case .preparation(_, let owner), .answer(_, let owner): failure = Failure(owner: owner, error: error)
-        case .mark: failure = Failure(owner: owner, error: error)
+        case .preparation(_, let owner): failure = Failure(owner: owner, error: error, answer: nil)
+        case .answer(let answer, let owner): failure = Failure(owner: owner, error: error, answer: answer)
+        case .mark: failure = Failure(owner: owner, error: error, answer: nil)
         }
     }
 

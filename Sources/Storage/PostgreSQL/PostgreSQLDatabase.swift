@@ -76,7 +76,13 @@ package final class PostgreSQLDatabase: Database {
     package func read<T: Sendable>(_ body: @escaping @Sendable (any ReadScope) throws -> T) async throws -> T {
         let limit = options.readDurationMax
         return try await readers.run { reader in
-            try reader.reading(deadline: ContinuousClock().now + limit) { try body(reader) }
+            let deadline = ContinuousClock().now + limit
+            do {
+                return try reader.reading(deadline: deadline) { try body(reader) }
+            } catch StorageError.unavailable where reader.hasLostConnection {
+                // A server that was restarted, say: whoever only reads needn't know.
+                return try reader.reading(deadline: deadline) { try body(reader) }
+            }
         }
     }
 

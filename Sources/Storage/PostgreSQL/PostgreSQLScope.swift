@@ -73,6 +73,8 @@ final class PostgreSQLReader: PostgreSQLScope {
     private let server: PostgreSQLServer
     private let purpose: PostgreSQLPurpose
     private var connection: PostgreSQLConnection?
+    /// Whether the last read ended because the connection was lost that it had.
+    private(set) var hasLostConnection = false
 
     init(_ server: PostgreSQLServer, _ purpose: PostgreSQLPurpose) {
         self.server = server
@@ -83,6 +85,7 @@ final class PostgreSQLReader: PostgreSQLScope {
     func reading<T>(
         deadline: ContinuousClock.Instant? = nil, stop: StopFlag? = nil, _ body: () throws -> T
     ) throws -> T {
+        hasLostConnection = false
         let connection = try open()
         connection.failure = nil
         connection.deadline = deadline
@@ -115,6 +118,7 @@ final class PostgreSQLReader: PostgreSQLScope {
         } catch {
             self.connection = nil
         }
+        if let breakage = connection.breakage, case .unavailable = breakage { hasLostConnection = true }
         if connection.isSpoilt || connection.breakage != nil { self.connection = nil }
     }
 

@@ -106,8 +106,8 @@ final class PostgreSQLWriter: PostgreSQLScope, WriteConnection, WriteScope {
             try connection.send("COMMIT", [], commit)
             try connection.settle()
         } catch {
-            // A statement before it was refused: then it was not reached.
-            throw connection.failure.map { Self.precedes($0.error) } == true ? error : .outcomeUnknown
+            // Where the server refused a statement before it, with its last words maybe, COMMIT was not reached.
+            throw connection.failure.map { $0.answer !== commit } == true ? error : .outcomeUnknown
         }
         if let failure = connection.failure {
             hasFailedBehind = failure.owner != Self.group
@@ -117,12 +117,6 @@ final class PostgreSQLWriter: PostgreSQLScope, WriteConnection, WriteScope {
         knowsSequences = knowsSequences || !sequences.changes.isEmpty
         sequences = GroupSequences()
         announcements = [:]
-    }
-
-    /// Whether a failure is a refusal of a statement, and not the end of the connection, which may follow the commit.
-    private static func precedes(_ error: StorageError) -> Bool {
-        if case .unavailable = error { return false }
-        return true
     }
 
     func rollback() {

@@ -5,12 +5,14 @@ import Foundation
 import Identity
 import Logging
 import Storage
+import TestDatabases
 import Web
 
-/// A server's Identity wing over a real SQLite file, with repositories and a world outside that live in memory.
+/// A server's Identity wing over a real database, with repositories and a world outside that live in memory.
 final class Home: Sendable {
     let directory: String
-    let database: SQLiteDatabase
+    let scratch: ScratchDatabase
+    let database: any Database
     let log: EventLog
     let clock: ManualClock
     let world: World
@@ -40,7 +42,8 @@ final class Home: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         clock = existing?.clock ?? ManualClock()
         world = existing?.world ?? World()
-        database = try SQLiteDatabase(path: directory + "/kith.sqlite")
+        scratch = try existing?.scratch ?? ScratchDatabase()
+        database = try scratch.open()
         _ = try await Migrator(IdentityModule.migrations, clock: clock).migrate(database)
         log = try await EventLog.open(database)
         repositories = TestRepositories(log: log, clock: clock, failure: failing)

@@ -232,7 +232,7 @@ import Testing
         let head = try await house.service.head(of: did)
         let events = try await house.events()
         await house.close()
-        let again = try await House(directory: house.directory)
+        let again = try await House(reopening: house)
         #expect(try await again.service.head(of: did) == head)
         #expect(try await again.events() == events)
         await again.discard()
