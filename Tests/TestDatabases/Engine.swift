@@ -11,10 +11,11 @@ package enum Engine: String, Sendable, CaseIterable, CustomStringConvertible {
     /// The server for tests, if there is one.
     package static let serverURL = ProcessInfo.processInfo.environment[variable].flatMap { $0.isEmpty ? nil : $0 }
 
-    /// Every engine that can be tested here. Tells when that isn't all.
+    /// Every engine that is tested in this run. Tells when that isn't all.
     package static let all: [Engine] = {
-        if serverURL != nil { return [.sqlite, .postgresql] }
-        let note = "note: \(variable) is not set: nothing is tested on PostgreSQL (see scripts/with-postgresql)\n"
+        if serverURL != nil { return chosen == .postgresql ? [.postgresql] : [.sqlite, .postgresql] }
+        let note =
+            "note: nothing is tested on PostgreSQL in this run: \(variable) is not set (scripts/with-postgresql)\n"
         FileHandle.standardError.write(Data(note.utf8))
         return [.sqlite]
     }()
@@ -22,11 +23,11 @@ package enum Engine: String, Sendable, CaseIterable, CustomStringConvertible {
     /// PostgreSQL alone, where it can be tested.
     package static let servers: [Engine] = all.filter { $0 == .postgresql }
 
-    /// The engine for tests of the rooms, which take one: `KITH_TEST_ENGINE` names it, else it is SQLite.
-    package static let chosen: Engine = {
-        let name = ProcessInfo.processInfo.environment["KITH_TEST_ENGINE"] ?? "sqlite"
-        return all.first { $0.rawValue == name } ?? .sqlite
-    }()
+    /// The engine for tests of the rooms, which take one: `KITH_TEST_ENGINE` names it, else it is SQLite. Once
+    /// PostgreSQL is chosen, tests of both leave SQLite out.
+    package static let chosen: Engine =
+        serverURL != nil && ProcessInfo.processInfo.environment["KITH_TEST_ENGINE"] == "postgresql"
+        ? .postgresql : .sqlite
 
     package var description: String { rawValue }
 }

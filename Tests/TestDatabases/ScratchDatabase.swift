@@ -1,5 +1,6 @@
 import Base
 import CPostgreSQL
+import Dispatch
 import Foundation
 package import Storage
 
@@ -27,6 +28,8 @@ package final class ScratchDirectory: Sendable {
 package final class ScratchDatabase: Sendable {
     /// Databases on the server at once: each may have a dozen connections.
     private static let turns = Turns(10)
+    /// Making and dropping takes a while, which tests that run meanwhile shall not wait for.
+    private static let administrator = DispatchQueue(label: "kith.test.databases")
 
     /// The engine it is of.
     package let engine: Engine
@@ -40,30 +43,41 @@ package final class ScratchDatabase: Sendable {
     /// - Parameter clause: what stands after `CREATE DATABASE name TEMPLATE template0`.
     package convenience init(_ engine: Engine, clause: String = ScratchDatabase.clause) async throws {
         if engine == .postgresql { await Self.turns.take() }
-        try self.init(engine, clause: clause, hasTurn: engine == .postgresql)
+        try self.init(engine, hasTurn: engine == .postgresql)
+        guard engine == .postgresql else { return }
+        let creation = creation(clause)
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            Self.administrator.async {
+                continuation.resume(with: Result { _ = try Self.administer(creation) })
+            }
+        }
     }
 
     /// Makes an empty database of the engine that was chosen for this run of the tests.
     package convenience init() throws {
-        try self.init(.chosen, clause: Self.clause, hasTurn: false)
+        try self.init(.chosen, hasTurn: false)
+        if engine == .postgresql { try Self.administer(creation(Self.clause)) }
     }
+
+    private func creation(_ clause: String) -> String { "CREATE DATABASE \(name) TEMPLATE template0 \(clause)" }
 
     /// What suits us.
     package static let clause = "ENCODING 'UTF8' LOCALE 'C'"
 
-    private init(_ engine: Engine, clause: String, hasTurn: Bool) throws {
+    private init(_ engine: Engine, hasTurn: Bool) throws {
         self.engine = engine
         self.hasTurn = hasTurn
         name = "kith_test_" + Hex.encode(SystemRandomness().bytes(8))
         directory = try ScratchDirectory()
-        guard engine == .postgresql else { return }
-        try Self.administer("CREATE DATABASE \(name) TEMPLATE template0 \(clause)")
     }
 
     deinit {
         guard engine == .postgresql else { return }
-        _ = try? Self.administer("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
-        if hasTurn { Self.turns.give() }
+        let (name, hasTurn) = (name, hasTurn)
+        Self.administrator.async {
+            _ = try? Self.administer("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+            if hasTurn { Self.turns.give() }
+        }
     }
 
     /// As `KITH_DATABASE_URL` would name it.
