@@ -1,0 +1,117 @@
+/// Reads what `TransferWriter` wrote, as it comes, and checks every digest.
+///
+/// Total: any bytes give elements or an error. Memory is bounded by one frame (257 MiB), and grows only as its bytes
+/// come. Trailing bytes, tables out of order and rows that don't fit their table are errors.
+package struct TransferDecoder: Sendable {
+    /// What comes.
+    package enum Element: Sendable, Hashable {
+        /// A table begins.
+        case table(TransferTable)
+        /// Some rows of it, in the order of the key; never empty.
+        case rows([[SQLValue]])
+        /// It ends; its digest was right.
+        case tableEnd(TableSummary)
+        /// All have come.
+        case end(tableCount: Int)
+    }
+
+    private static let headBytes = 5
+    /// Consumed bytes are dropped once there are so many.
+    private static let slackBytes = 1 << 20
+
+    private var buffer: [UInt8] = []
+    private var position = 0
+    private var table: TransferTable?
+    private var digest: TableDigest?
+    private var lastName: String?
+    private var tableCount = 0
+    private var isOver = false
+
+    package init() {}
+
+    /// Takes the next bytes, however they are cut.
+    package mutating func append(_ bytes: [UInt8]) {
+        if position > Self.slackBytes || position == buffer.count {
+            buffer.removeFirst(position)
+            position = 0
+        }
+        buffer += bytes
+    }
+
+    /// The next element, or nil when more bytes are needed.
+    package mutating func next() throws(TransferError) -> Element? {
+        guard buffer.count - position >= Self.headBytes else {
+            if isOver, position < buffer.count { throw .malformed("something follows the end") }
+            return nil
+        }
+        guard !isOver else { throw .malformed("something follows the end") }
+        guard let kind = TransferFrame.Kind(rawValue: buffer[position]) else { throw .malformed("an unknown frame") }
+        var reader = TransferReader(bytes: buffer[...], position: position + 1)
+        let count = try reader.count32(max: TransferFrame.sizeBytesMax)
+        guard buffer.count - reader.position >= count else { return nil }
+        let body = try reader.bytes(count)
+        position = reader.position
+        switch kind {
+        case .table: return try begin(body)
+        case .rows: return try rows(body)
+        case .tableEnd: return try endTable(body)
+        case .end: return try end(body)
+        }
+    }
+
+    /// To be called when no more bytes come.
+    /// - Throws: `.truncated` unless the end has been read.
+    package func finish() throws(TransferError) {
+        guard isOver, position == buffer.count else { throw .truncated }
+    }
+
+    private mutating func begin(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {
+        guard table == nil else { throw .malformed("a table inside another") }
+        let next = try TransferFrame.table(body)
+        if let lastName, !lastName.utf8.lexicographicallyPrecedes(next.name.utf8) {
+            throw .malformed("tables out of order")
+        }
+        table = next
+        digest = TableDigest(next)
+        lastName = next.name
+        return .table(next)
+    }
+
+    private mutating func rows(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {
+        guard let table else { throw .malformed("rows outside a table") }
+        var reader = TransferReader(bytes: body, position: body.startIndex)
+        // A row has 4 bytes of length at least.
+        let count = try reader.count32(max: body.count / 4)
+        guard count > 0 else { throw .malformed("a group without rows") }
+        digest?.update(body[reader.position...])
+        digest?.count(count)
+        var rows: [[SQLValue]] = []
+        rows.reserveCapacity(count)
+        for _ in 0..<count { rows.append(try RowCodec.row(of: table, in: body, at: &reader.position)) }
+        guard reader.position == body.endIndex else { throw .malformed("a group of another length") }
+        return .rows(rows)
+    }
+
+    private mutating func endTable(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {
+        guard let table, let summary = digest?.summary else { throw .malformed("an end without a table") }
+        var reader = TransferReader(bytes: body, position: body.startIndex)
+        let rowCount = Int64(bitPattern: try reader.word64())
+        guard body.endIndex - reader.position == 32 else { throw .malformed("a digest") }
+        guard rowCount == summary.rowCount, body[reader.position...].elementsEqual(summary.digest) else {
+            throw .digest(table: table.name)
+        }
+        self.table = nil
+        tableCount += 1
+        return .tableEnd(summary)
+    }
+
+    private mutating func end(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {
+        var reader = TransferReader(bytes: body, position: body.startIndex)
+        let count = try reader.count32(max: Int.max)
+        guard table == nil, count == tableCount, reader.position == body.endIndex else {
+            throw .malformed("tables are missing")
+        }
+        isOver = true
+        return .end(tableCount: count)
+    }
+}
