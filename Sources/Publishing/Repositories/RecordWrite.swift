@@ -97,6 +97,13 @@ struct RecordPreparation: Sendable {
         if writes.count > 1, Set(prepared.map(\.key)).count != prepared.count {
             throw .invalidRequest("writes: a record may be written once only in one commit")
         }
+        var subjects: Set<[String]> = []
+        for write in prepared {
+            guard let subject = write.subject else { continue }
+            guard subjects.insert([write.path.collection.string, subject]).inserted else {
+                throw .invalidRequest("writes: two \(write.path.collection) records point at \(subject); one may")
+            }
+        }
         return prepared
     }
 

@@ -272,6 +272,11 @@ package final class RepositoryWriter: Sendable {
             result.append(
                 PreparedWrite(kind: .delete(mustExist: false), path: path, key: Array(text.utf8), swap: .anything))
         }
+        guard result.count <= WriteLimits.operationCountMax else {
+            throw RepositoryWriteError.invalidRequest(
+                "writes: with \(result.count - writes.count) records that are replaced, as they point at the same subjects, the "
+                    + "commit would have \(result.count) operations; \(WriteLimits.operationCountMax) are allowed")
+        }
         return result
     }
 

@@ -224,6 +224,40 @@ import Testing
         await house.discard()
     }
 
+    /// Records that are replaced count: no consumer takes a commit of more than 200 operations.
+    @Test func whatIsReplacedCountsAgainstTheLimit() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let collection = NSID(literal: "app.bsky.feed.like")
+        func likes(_ count: Int, of subject: (Int) -> Int = { $0 }) -> [RecordWrite] {
+            (0..<count).map { number in
+                let like: DataValue = [
+                    "subject": [
+                        "uri": .string("at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/app.bsky.feed.post/p\(subject(number))"),
+                        "cid": .string(CID.of(dagCBOR: [0xA0] as [UInt8]).string),
+                    ], "createdAt": "2025-01-01T00:00:00Z",
+                ]
+                return RecordWrite(collection: collection, action: .create(key: nil, record: like))
+            }
+        }
+        let caller = house.caller(did)
+        _ = try await house.writer.apply(likes(101), to: did, by: caller)
+        let head = try await house.service.head(of: did)
+        await #expect(throws: RepositoryWriteError.self) {
+            try await house.writer.apply(likes(101), to: did, by: caller)
+        }
+        await #expect(throws: RepositoryWriteError.self) {
+            try await house.writer.apply(likes(2) { _ in 7 }, to: did, by: caller)
+        }
+        #expect(try await house.service.head(of: did) == head)
+        _ = try await house.writer.apply(likes(100), to: did, by: caller)
+        for event in try await house.events() {
+            guard case .event(_, .commit(let commit)) = try FirehoseFrame(bytes: event.frame) else { continue }
+            #expect(commit.operations.count <= WriteLimits.operationCountMax)
+        }
+        await house.discard()
+    }
+
     @Test func stateSurvivesReopening() async throws {
         let house = try await House()
         let did = try await house.account(1)
