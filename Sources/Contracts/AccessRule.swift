@@ -40,7 +40,10 @@ package struct AccessRule: Sendable, Hashable {
     }
 
     package static let anyone = AccessRule(.none)
-    package static let optional = AccessRule(.optional, standing: .any)
+    /// Anonymous callers too; an owner's session, a deactivated account's included, sees more.
+    package static let optional = AccessRule(.optional, standing: .deactivatedToo)
+    /// As `optional`, and open to accounts that were taken down: taking one's data along.
+    package static let optionalExport = AccessRule(.optional, standing: .any)
     package static let session = AccessRule(.session)
     package static let fullSession = AccessRule(.fullSession)
     package static let refreshToken = AccessRule(.refreshToken, standing: .any)

@@ -38,6 +38,8 @@ package struct IdentityConfiguration: Sendable {
     /// What a password's hash costs.
     package var passwordCost = PasswordCost.standard
     package var limits = IdentityLimits()
+    /// How long after an attempt to sign in a failure is told, at the soonest.
+    package var signInFailureTimeMin = Duration.milliseconds(350)
 
     /// - Parameters:
     ///   - origin: scheme, public host name and port.

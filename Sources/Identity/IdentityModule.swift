@@ -21,10 +21,14 @@ package struct IdentityFoundation: Sendable {
 
     /// Opens the rooms on a migrated database, making the server's own keys at the first start.
     ///
-    /// - Parameter lookup: the guarded client and the resolver.
+    /// - Parameters:
+    ///   - lookup: the guarded client and the resolver.
+    ///   - limiter: the buckets of wrong guesses at the operator's password; nil to count none.
+    ///   - sleeper: measures the pause before a failed sign-in is told.
     package static func open(
         _ configuration: IdentityConfiguration, database: any Database, vault: KeyVault, lookup: any RemoteLookup,
-        clock: any WallClock, randomness: any Randomness
+        clock: any WallClock, randomness: any Randomness, limiter: RateLimiter? = nil,
+        sleeper: any Clock<Duration> = ContinuousClock()
     ) async throws -> IdentityFoundation {
         let accounts = AccountStandings(database: database, limits: configuration.limits)
         let keys = try await KeyCustody.open(
@@ -34,11 +38,11 @@ package struct IdentityFoundation: Sendable {
             clock: clock)
         let sessions = try await SessionService.open(
             configuration: configuration, database: database, standings: accounts, vault: vault, clock: clock,
-            randomness: randomness)
+            randomness: randomness, sleeper: sleeper)
         let services = ServiceTokens(directory: directory, randomness: randomness)
         return IdentityFoundation(
             configuration: configuration, accounts: accounts, keys: keys, directory: directory, sessions: sessions,
-            services: services, authenticator: Authenticator(sessions: sessions, services: services))
+            services: services, authenticator: Authenticator(sessions: sessions, services: services, limiter: limiter))
     }
 }
 

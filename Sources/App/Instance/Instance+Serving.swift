@@ -51,7 +51,7 @@ extension Instance {
     private func responder() throws -> XRPCResponder<Caller, AccessRule> {
         var settings = ResponderSettings(metrics: metrics, logger: surroundings.logger)
         settings.limits = limits
-        settings.rateLimiter = configuration.limitsRates ? RateLimiter(clock: surroundings.clock) : nil
+        settings.rateLimiter = rooms.limiter
         settings.isStrictTransport = !configuration.name.isLocal
         do throws(RouterMistake) {
             return try XRPCResponder(rooms.router, catalog: rooms.catalog, settings: settings)

@@ -18,6 +18,8 @@ struct InstanceRooms: Sendable {
     let outside: OutsideWorld
     private let crawl: CrawlRequests
     let router: XRPCRouter<Caller, AccessRule>
+    /// The buckets of all rate limits; nil when they are switched off.
+    let limiter: RateLimiter?
 
     /// The schema steps of every room, in the order they are applied.
     static let migrations: [Migration] =
@@ -32,9 +34,10 @@ struct InstanceRooms: Sendable {
         let (randomness, logger) = (surroundings.randomness, surroundings.logger)
         catalog = LexiconCatalog(documents: try LexiconDocument.list(json: Array(EmbeddedLexicons.json.utf8)))
         outside = try OutsideWorld(configuration)
+        limiter = configuration.limitsRates ? RateLimiter(clock: clock) : nil
         let foundation = try await IdentityFoundation.open(
             try configuration.identity(), database: database, vault: store.vault, lookup: outside, clock: clock,
-            randomness: randomness)
+            randomness: randomness, limiter: limiter)
         let service = RepositoriesModule.makeService(database: database, log: log, clock: clock)
         identity = IdentityModule(
             foundation, log: log, repositories: service, vault: store.vault, randomness: randomness)

@@ -12,12 +12,16 @@ package import Web
 package struct Authenticator: Sendable {
     private let sessions: SessionService
     private let services: ServiceTokens
+    private let limiter: RateLimiter?
     private let operatorDigest: SHA256Digest?
 
-    /// - Parameter sessions: with the configuration that names the operator's password.
-    package init(sessions: SessionService, services: ServiceTokens) {
+    /// - Parameters:
+    ///   - sessions: with the configuration that names the operator's password.
+    ///   - limiter: the buckets of wrong guesses at it; nil to count none.
+    package init(sessions: SessionService, services: ServiceTokens, limiter: RateLimiter? = nil) {
         self.sessions = sessions
         self.services = services
+        self.limiter = limiter
         operatorDigest = sessions.configuration.operatorPassword.map { Self.digest("admin:" + $0) }
     }
 
@@ -30,7 +34,7 @@ package struct Authenticator: Sendable {
 
     /// Who makes the request.
     ///
-    /// - Throws: `SessionError` when the rule doesn't let them in; storage errors.
+    /// - Throws: `SessionError` when the rule doesn't let them in; `RateLimitExceeded`; storage errors.
     package func caller(for rule: AccessRule, _ head: RequestHead) async throws -> Caller {
         if rule.credential == .none { return .anonymous }
         guard let header = head.header("authorization") else {
@@ -39,7 +43,7 @@ package struct Authenticator: Sendable {
         }
         switch Self.presented(header) {
         case .bearer(let token): return try await caller(for: rule, token: token, head)
-        case .basic(let credentials): return try operatorCaller(for: rule, credentials)
+        case .basic(let credentials): return try operatorCaller(for: rule, credentials, head.addressKey)
         case .other: throw SessionError.invalidToken(reason: .unknownScheme)
         }
     }
@@ -149,17 +153,34 @@ package struct Authenticator: Sendable {
 
     // MARK: The operator
 
-    private func operatorCaller(for rule: AccessRule, _ credentials: String) throws(SessionError) -> Caller {
+    private func operatorCaller(for rule: AccessRule, _ credentials: String, _ address: String) throws -> Caller {
         switch rule.credential {
         case .optional, .anyRole: break
-        case .refreshToken: throw .invalidToken(reason: .unknownScheme)
-        default: throw .authMissing
+        case .refreshToken: throw SessionError.invalidToken(reason: .unknownScheme)
+        default: throw SessionError.authMissing
         }
-        // Digests are compared in a time that tells nothing of how far they agree.
-        guard credentials.utf8.count <= Self.basicLengthMax, let bytes = Base64.decode(credentials, padding: .optional),
-            let operatorDigest, SHA256.hash(data: bytes) == operatorDigest
-        else { throw .badCredentials }
+        let isOperator = isOperator(credentials)
+        // Only wrong guesses are charged; but who has used them up isn't told of a right one either.
+        try charge(isOperator ? 0 : 1, address)
+        guard isOperator else { throw SessionError.badCredentials }
         return .operator
+    }
+
+    private func isOperator(_ credentials: String) -> Bool {
+        guard credentials.utf8.count <= Self.basicLengthMax, let operatorDigest,
+            let bytes = Base64.decode(credentials, padding: .optional)
+        else { return false }
+        // Digests are compared in a time that tells nothing of how far they agree.
+        return SHA256.hash(data: bytes) == operatorDigest
+    }
+
+    private func charge(_ guesses: Int, _ address: String) throws(RateLimitExceeded) {
+        guard let limiter else { return }
+        for (limit, key) in [(RateLimit.operatorGuesses, address), (.operatorGuessesOfAll, "")] {
+            let isEmpty = try limiter.charge(limit, key: key, points: 0).remaining == 0
+            // A bucket that holds nothing refuses by being charged.
+            try limiter.charge(limit, key: key, points: isEmpty ? 1 : guesses)
+        }
     }
 
     /// Longest value of HTTP Basic, in bytes.

@@ -12,9 +12,7 @@ package struct SessionRoutes: Sendable {
     /// Adds the methods to the table.
     package func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
         routes.procedure(
-            "com.atproto.server.createSession", access: .anyone,
-            limits: [.per(.createSession, of: Self.signInKey), .per(.createSessionDaily, of: Self.signInKey)],
-            handler: createSession)
+            "com.atproto.server.createSession", access: .anyone, handler: createSession)
         routes.procedure("com.atproto.server.refreshSession", access: .refreshToken, handler: refreshSession)
         routes.query("com.atproto.server.getSession", access: .session.allowing(.any), handler: getSession)
         routes.procedure("com.atproto.server.deleteSession", access: .refreshToken, handler: deleteSession)
@@ -32,20 +30,14 @@ package struct SessionRoutes: Sendable {
             limits: [.per(.serviceAuth) { $0.caller.did?.string }], handler: getServiceAuth)
     }
 
-    /// One bucket for each pair of name and address, so that nobody can lock others out of their accounts.
-    private static let signInKey: @Sendable (XRPCCall<Caller>) -> String? = { call in
-        let name = call.input["identifier"]?.stringValue ?? ""
-        // One spelling for all: without space around it, and a bare name as its first label.
-        let trimmed = name.prefix(300).lowercased().split(whereSeparator: \.isWhitespace).joined()
-        let label = trimmed.contains("@") || trimmed.hasPrefix("did:") ? trimmed[...] : trimmed.prefix { $0 != "." }
-        return label + " " + (IPAddress(call.remoteAddress)?.limitKey ?? call.remoteAddress)
-    }
-
     @Sendable private func createSession(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let credentials = SessionService.Credentials(
             identifier: call.input["identifier"]?.stringValue ?? "",
             password: call.input["password"]?.stringValue ?? "",
             takendown: call.input["allowTakendown"]?.booleanValue == true ? .allowed : .refused)
+        // One bucket for each pair of account and address, so that nobody can lock others out of their accounts.
+        let key = try await sessions.guessingKey(of: credentials.identifier) + " " + call.head.addressKey
+        for limit in [RateLimit.createSession, .createSessionDaily] { try call.charge(limit, key: key) }
         let grant = try await sessions.signIn(credentials, origin: call.remoteAddress)
         return .json(.map(await SessionBody.full(grant, directory: directory)))
     }

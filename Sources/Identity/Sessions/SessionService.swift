@@ -26,13 +26,15 @@ package final class SessionService: Sendable {
     let live: LiveSessions
     let tokens: SessionTokens
     let passwords: PasswordHasher
+    /// Measures the pause before a failure is told.
+    let sleeper: any Clock<Duration>
 
     private static let secretPurpose = KeyPurpose("session.tokens")
 
     /// Opens the sessions, making the secret of their tokens at the first start.
     package static func open(
         configuration: IdentityConfiguration, database: any Database, standings: AccountStandings, vault: KeyVault,
-        clock: any WallClock, randomness: any Randomness
+        clock: any WallClock, randomness: any Randomness, sleeper: any Clock<Duration> = ContinuousClock()
     ) async throws -> SessionService {
         let owner = "server"
         let proposed = try vault.seal(randomness.bytes(32), purpose: secretPurpose, owner: owner)
@@ -44,12 +46,13 @@ package final class SessionService: Sendable {
         return SessionService(
             configuration: configuration, database: database, standings: standings, clock: clock,
             randomness: randomness, tokens: SessionTokens(secret: secret, audience: configuration.serviceDID),
-            passwords: passwords)
+            passwords: passwords, sleeper: sleeper)
     }
 
     private init(
         configuration: IdentityConfiguration, database: any Database, standings: AccountStandings,
-        clock: any WallClock, randomness: any Randomness, tokens: SessionTokens, passwords: PasswordHasher
+        clock: any WallClock, randomness: any Randomness, tokens: SessionTokens, passwords: PasswordHasher,
+        sleeper: any Clock<Duration>
     ) {
         self.configuration = configuration
         self.database = database
@@ -58,6 +61,7 @@ package final class SessionService: Sendable {
         self.randomness = randomness
         self.tokens = tokens
         self.passwords = passwords
+        self.sleeper = sleeper
         live = LiveSessions(database: database, limits: configuration.limits)
     }
 

@@ -33,12 +33,34 @@ extension SessionService {
         case appPassword(AppPassword)
     }
 
+    /// Whose password is guessed by signing in as `identifier`: the account's DID however it is spelled, or else the
+    /// name in its one form.
+    ///
+    /// - Throws: storage errors.
+    func guessingKey(of identifier: String) async throws -> String {
+        let name = SignInName(identifier, domains: configuration.handleDomains)
+        let found = try await database.read { scope in try name.account(in: scope) }
+        return found?.did.string ?? name.text
+    }
+
     /// Signs in.
     ///
-    /// An unknown name and a wrong password are told apart by neither the answer nor the time it takes.
+    /// An unknown name and a wrong password are told apart by neither the answer nor the time it takes: a failure is
+    /// told `signInFailureTimeMin` after the attempt began at the soonest.
     /// - Parameter origin: the caller's address, for the audit.
     /// - Throws: `SessionError`; storage errors.
     package func signIn(_ credentials: Credentials, origin: String) async throws -> SessionGrant {
+        let began = clock.now()
+        do {
+            return try await attempt(credentials, origin: origin)
+        } catch {
+            let pause = configuration.signInFailureTimeMin - max(.zero, clock.now().since(began))
+            if pause > .zero { try await sleeper.sleep(for: pause) }
+            throw error
+        }
+    }
+
+    private func attempt(_ credentials: Credentials, origin: String) async throws -> SessionGrant {
         let name = SignInName(credentials.identifier, domains: configuration.handleDomains)
         let found = try await database.read { scope in try name.account(in: scope) }
         guard let account = found, let proof = try await prove(credentials.password, of: found) else {
@@ -128,6 +150,16 @@ enum SignInName: Sendable, Hashable {
             self = EmailAddress(trimmed).map(SignInName.email) ?? .nobody
         } else {
             self = (try? domains.handle(trimmed)).map(SignInName.handle) ?? .nobody
+        }
+    }
+
+    /// The name in its one form; empty for what names nobody.
+    var text: String {
+        switch self {
+        case .did(let did): did.string
+        case .handle(let handle): handle.string
+        case .email(let email): email.string
+        case .nobody: ""
         }
     }
 

@@ -17,8 +17,8 @@ package struct BlobRoutes: Sendable {
             limits: [.per(.uploadBlob) { $0.caller.did?.string }], body: .blob, handler: uploadBlob)
         routes.query(
             "com.atproto.repo.listMissingBlobs", access: .session.allowing(.deactivatedToo), handler: listMissingBlobs)
-        routes.query("com.atproto.sync.getBlob", access: .optional, handler: getBlob)
-        routes.query("com.atproto.sync.listBlobs", access: .optional, handler: listBlobs)
+        routes.query("com.atproto.sync.getBlob", access: .optionalExport, handler: getBlob)
+        routes.query("com.atproto.sync.listBlobs", access: .optionalExport, handler: listBlobs)
     }
 
     @Sendable private func uploadBlob(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

@@ -15,7 +15,7 @@ package struct SyncRoutes: Sendable {
 
     package func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
         routes.query(
-            "com.atproto.sync.getRepo", access: .optional, limits: [.perAddress(.export)], handler: getRepo)
+            "com.atproto.sync.getRepo", access: .optionalExport, limits: [.perAddress(.export)], handler: getRepo)
         routes.query("com.atproto.sync.getRecord", access: .optional, handler: getRecord)
         routes.query("com.atproto.sync.getBlocks", access: .optional, handler: getBlocks)
         routes.query("com.atproto.sync.getLatestCommit", access: .optional, handler: getLatestCommit)

@@ -93,6 +93,14 @@ extension RateLimit {
     /// resetPassword and deleteAccount of one address.
     package static let accountRecovery = RateLimit(name: "account-recovery", points: 50, window: .seconds(300))
 
+    // Our own figures.
+
+    /// Wrong passwords of HTTP Basic `admin` from one address.
+    package static let operatorGuesses = RateLimit(name: "operator-guesses", points: 10, window: .seconds(900))
+    /// As `operatorGuesses`, from all addresses together.
+    package static let operatorGuessesOfAll = RateLimit(
+        name: "operator-guesses-of-all", points: 1000, window: .seconds(86400))
+
     // The OpenFederation server's figures.
 
     /// All `net.openfederation.*` requests of one address.
@@ -113,6 +121,6 @@ extension RateLimit {
         global, export, repositoryWritesHourly, repositoryWritesDaily, createAccount, createSession,
         createSessionDaily, updateHandle, updateHandleDaily, uploadBlob, mailHourly, mailDaily, requestPasswordReset,
         requestPasswordResetDaily, accountRecovery, federation, authentication, registration, creation, discovery,
-        serviceAuth,
+        serviceAuth, operatorGuesses, operatorGuessesOfAll,
     ]
 }

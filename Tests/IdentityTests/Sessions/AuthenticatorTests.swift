@@ -174,6 +174,52 @@ struct AuthenticatorTests {
         await home.discard()
     }
 
+    @Test func wrongOperatorPasswordsAreCounted() async throws {
+        let clock = ManualClock()
+        let home = try await Home(limiter: RateLimiter(clock: clock))
+        let wrong = "Basic " + Base64.encode(Array("admin:wrong".utf8))
+        for _ in 0..<50 { #expect(await outcome(home, .administrator, Home.basic[0].1) == "operator") }
+        var answers: [String] = []
+        for number in 0..<12 {
+            answers.append(await outcome(home, number % 2 == 0 ? .administrator : .optional, wrong))
+        }
+        #expect(answers.prefix(10).allSatisfy { $0 == "401 AuthenticationRequired" })
+        #expect(answers.suffix(2) == ["429 RateLimitExceeded", "429 RateLimitExceeded"])
+        // Who has guessed too often doesn't learn of a right guess.
+        #expect(await outcome(home, .administrator, Home.basic[0].1) == "429 RateLimitExceeded")
+        clock.advance(by: .seconds(90))
+        #expect(await outcome(home, .administrator, Home.basic[0].1) == "operator")
+        await home.discard()
+    }
+
+    @Test func wrongOperatorPasswordsAreCountedOverAllAddresses() async throws {
+        let home = try await Home(limiter: RateLimiter(clock: ManualClock()))
+        let wrong = "Basic " + Base64.encode(Array("admin:wrong".utf8))
+        var refused = 0
+        for number in 0..<1010 {
+            let head = RequestHead(
+                method: "GET", target: "/xrpc/com.atproto.admin.getSubjectStatus", headers: [("authorization", wrong)],
+                remoteAddress: "198.51.\(number / 250).\(number % 250)")
+            do { _ = try await home.foundation.authenticator.caller(for: .administrator, head) } catch {
+                if error is RateLimitExceeded { refused += 1 }
+            }
+        }
+        #expect(refused == 10)
+        await home.discard()
+    }
+
+    @Test func aTakendownAccountsTokenOpensExportsOnly() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        try await home.put(did, into: .takendown)
+        let grant = try await home.sessions.signIn(
+            .init(identifier: "alice", password: Home.password, takendown: .allowed), origin: "")
+        let token = "Bearer " + grant.accessToken
+        #expect(await outcome(home, .optionalExport, token) == "account takendown")
+        #expect(await outcome(home, .optional, token) == "400 InvalidToken")
+        await home.discard()
+    }
+
     @Test func withoutAPasswordNobodyIsTheOperator() async throws {
         let home = try await Home { $0.operatorPassword = nil }
         for text in ["admin:", "admin:nil", ":"] {

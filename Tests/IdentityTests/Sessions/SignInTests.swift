@@ -2,6 +2,7 @@ import ATProtocol
 import Base
 import Contracts
 import Storage
+import Synchronization
 import Testing
 import Web
 
@@ -201,5 +202,58 @@ struct SignInTests {
         let other = try await home.post(Self.signIn, ["identifier": "nobody", "password": "wrong"])
         #expect(other.status == 401)
         await home.discard()
+    }
+
+    @Test func oneAccountHasOneBucketHoweverItIsSpelled() async throws {
+        let clock = ManualClock()
+        let home = try await Home(limiter: RateLimiter(clock: clock))
+        let did = try await home.account("alice").account.did.string
+        let spellings = ["alice", "@alice", "alice.test", "@Alice.test", " ALICE.TEST ", did, "Alice@mail.test"]
+        var letIn = 0
+        for number in 0..<70 {
+            let name = spellings[number % spellings.count]
+            let answer = try await home.post(Self.signIn, ["identifier": .string(name), "password": "wrong"])
+            if answer.status == 401 { letIn += 1 }
+        }
+        #expect(letIn == 30)
+        letIn = 0
+        for number in 0..<70 {
+            let name = ["nobody", "@nobody", "NoBody.test", " @nobody.test"][number % 4]
+            let answer = try await home.post(Self.signIn, ["identifier": .string(name), "password": "wrong"])
+            if answer.status == 401 { letIn += 1 }
+        }
+        #expect(letIn == 30)
+        await home.discard()
+    }
+
+    @Test func failuresAreToldLateAndSuccessAtOnce() async throws {
+        let sleeper = NotedSleeper()
+        let home = try await Home(sleeper: sleeper) { $0.signInFailureTimeMin = .milliseconds(350) }
+        let did = try await home.account("alice").account.did
+        func tell(_ name: String, _ password: String) async {
+            _ = try? await home.sessions.signIn(.init(identifier: name, password: password), origin: "")
+        }
+        await tell("alice", Home.password)
+        #expect(sleeper.pauses.isEmpty)
+        await tell("alice", "wrong")
+        await tell("nobody", "wrong")
+        await tell("", "")
+        try await home.put(did, into: .suspended)
+        await tell("alice", Home.password)
+        #expect(sleeper.pauses == [Duration](repeating: .milliseconds(350), count: 4))
+        await home.discard()
+    }
+}
+
+/// A clock that stands still, passes over every pause and notes it.
+final class NotedSleeper: Clock {
+    private let state = Mutex<[Duration]>([])
+    let now = ContinuousClock.now
+
+    var pauses: [Duration] { state.withLock { $0 } }
+    var minimumResolution: Duration { .zero }
+
+    func sleep(until deadline: ContinuousClock.Instant, tolerance: Duration?) async throws {
+        state.withLock { $0.append(now.duration(to: deadline)) }
     }
 }

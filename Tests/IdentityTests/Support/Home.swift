@@ -35,6 +35,7 @@ final class Home: Sendable {
     ///   - configure: changes to a server on `localhost:8080` without invites and approval.
     init(
         existing: Home? = nil, limiter: RateLimiter? = nil, failing: TestRepositories.Failure? = nil,
+        sleeper: any Clock<Duration> = ContinuousClock(),
         configure: (inout IdentityConfiguration) -> Void = { _ in }
     ) async throws {
         directory =
@@ -51,7 +52,8 @@ final class Home: Sendable {
         vault = try KeyVault(secret: "a secret of at least thirty-two bytes", randomness: randomness)
         let configuration = try Self.configuration(configure)
         foundation = try await IdentityFoundation.open(
-            configuration, database: database, vault: vault, lookup: world, clock: clock, randomness: randomness)
+            configuration, database: database, vault: vault, lookup: world, clock: clock, randomness: randomness,
+            limiter: limiter, sleeper: sleeper)
         module = IdentityModule(
             foundation, log: log, repositories: repositories, vault: vault, randomness: randomness)
         (responder, routes) = try Self.responder(module, limiter: limiter)
@@ -69,6 +71,7 @@ final class Home: Sendable {
         configuration.passwordCost = .least
         configuration.operatorPassword = operatorPassword
         configuration.setting = .development
+        configuration.signInFailureTimeMin = .zero
         configure(&configuration)
         return configuration
     }
