@@ -40,6 +40,8 @@ package struct Configuration: Sendable {
     package var name: PublicName
     package var data: String
     package var roles: [ProcessRole]
+    /// The parts that the roles stand for.
+    package var parts: Set<ProcessRole> { roles.reduce(into: []) { $0.formUnion($1.parts) } }
     package var isDevelopment: Bool
     package var requiresInvite: Bool
     package var requiresApproval: Bool

@@ -19,7 +19,8 @@ package enum ConfigurationKeys {
         "The folder that holds everything this server keeps. One server at a time may use it.")
     static let roles = ConfigurationKey(
         "roles", list(of: .choice) as ValueParser<[ProcessRole]>, [.all],
-        "Which parts of the instance this process runs.")
+        "Which parts of the instance this process runs, where several share one database. `web` is every part that "
+            + "answers requests; the routes of absent parts answer 404. One process at least should be a `worker`.")
     static let development = ConfigurationKey(
         "development", .flag, false,
         "For trying things out on one machine: turns invites, approval, rate limits and the outbound "

@@ -69,10 +69,34 @@ package enum BlobsLocation: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Which part of an instance a process runs.
+/// Which part of an instance a process runs. Several processes on one database share the parts between them.
 package enum ProcessRole: String, Sendable, Hashable, CaseIterable {
     /// Every part.
     case all
+    /// Every part that answers requests.
+    case web
+    /// Accounts, sessions and the directory of identities.
+    case identity
+    /// Records and archives.
+    case repositories
+    /// Uploads and downloads of blobs.
+    case blobs
+    /// Subscriptions to the log of events.
+    case firehose
+    /// The pages for people.
+    case pages
+    /// Background work: upkeep, sweeps, retention, news to relays.
+    case worker
+
+    /// The parts that this stands for; one that stands for itself alone is its own.
+    package var parts: Set<ProcessRole> {
+        let web: Set<ProcessRole> = [.identity, .repositories, .blobs, .firehose, .pages]
+        return switch self {
+        case .all: web.union([.worker])
+        case .web: web
+        default: [self]
+        }
+    }
 }
 
 /// How lines of the log look.

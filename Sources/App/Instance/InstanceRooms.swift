@@ -20,6 +20,7 @@ struct InstanceRooms: Sendable {
     let router: XRPCRouter<Caller, AccessRule>
     /// The buckets of all rate limits; nil when they are switched off.
     let limiter: RateLimiter?
+    private let parts: Set<ProcessRole>
 
     /// The schema steps of every room, in the order they are applied.
     static let migrations: [Migration] =
@@ -57,14 +58,24 @@ struct InstanceRooms: Sendable {
         InstanceMetrics.register(store, firehose.service, in: metrics)
         let door = CallerDoor(local: local, authenticator: foundation.authenticator)
         let (accounts, repositories) = (identity.accounts, repositories)
-        router = Self.router(door, [identity.addRoutes, repositories.addRoutes, blobs.addRoutes, firehose.addRoutes]) {
+        parts = configuration.parts
+        let rooms: [(ProcessRole, (inout Router) -> Void)] = [
+            (.identity, identity.addRoutes), (.repositories, repositories.addRoutes), (.blobs, blobs.addRoutes),
+            (.firehose, firehose.addRoutes),
+            (
+                .pages,
+                {
+                    StartRoutes(place: configuration.place, accounts: foundation.accounts).add(to: &$0)
+                    SetupRoutes(place: configuration.place, administrator: SetupDoor(accounts: accounts)).add(to: &$0)
+                }
+            ),
+        ]
+        router = Self.router(door, rooms, of: parts) {
             ServerRoutes(
                 configuration: configuration, did: foundation.configuration.serviceDID, database: database,
                 metrics: metrics
             ).add(to: &$0)
             AdministrationRoutes(accounts: accounts, repositories: repositories).add(to: &$0)
-            StartRoutes(place: configuration.place, accounts: foundation.accounts).add(to: &$0)
-            SetupRoutes(place: configuration.place, administrator: SetupDoor(accounts: accounts)).add(to: &$0)
         }
         try await accounts.ensureBootstrapAdministrator()
     }
@@ -72,16 +83,20 @@ struct InstanceRooms: Sendable {
     private typealias Router = XRPCRouter<Caller, AccessRule>
 
     private static func router(
-        _ door: CallerDoor, _ rooms: [(inout Router) -> Void], _ server: (inout Router) -> Void
+        _ door: CallerDoor, _ rooms: [(ProcessRole, (inout Router) -> Void)], of parts: Set<ProcessRole>,
+        _ server: (inout Router) -> Void
     ) -> Router {
         var router = Router(anonymous: [.anyone]) { rule, head in try await door.caller(for: rule, head) }
-        for room in rooms { room(&router) }
+        for (part, room) in rooms {
+            if parts.contains(part) { room(&router) } else { router.elsewhere(room) }
+        }
         server(&router)
         return router
     }
 
-    /// Background work, in the order it is started.
+    /// Background work, in the order it is started: that of every room, where this process is a worker.
     func services(_ surroundings: Surroundings) -> [RunningService] {
+        guard parts.contains(.worker) else { return [] }
         var services = [
             RunningService("accounts", IdentityUpkeep(identity, logger: surroundings.logger).run),
             RunningService("repositories", repositories.run), RunningService("blobs", blobs.run),

@@ -43,7 +43,10 @@ struct ServerRoutes: Sendable {
         } catch {
             throw HealthFailure()
         }
-        return .json(["version": .string(KithVersion.text)])
+        return .json([
+            "version": .string(KithVersion.text),
+            "roles": .array(configuration.parts.map(\.rawValue).sorted().map { .string($0) }),
+        ])
     }
 }
 

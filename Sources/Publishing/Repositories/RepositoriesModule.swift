@@ -66,7 +66,7 @@ package struct RepositoriesModule: Sendable {
         rebuild = RepositoryRebuild(
             database: database, log: log, writer: writer, accounts: foundation.accounts, keys: foundation.keys,
             clock: clock)
-        disposal = TreeDisposal(database: database, logger: foundation.logger)
+        disposal = TreeDisposal(database: database, clock: clock, logger: foundation.logger)
     }
 
     /// The service that creates and removes repositories: it needs no accounts, and accounts need it.
@@ -88,6 +88,7 @@ package struct RepositoriesModule: Sendable {
 /// Removes trees that imports and deletions left behind, a little at a time.
 struct TreeDisposal: Sendable {
     let database: any Database
+    let clock: any WallClock
     let logger: Logger
     var sleeper: any Clock<Duration> = ContinuousClock()
 
@@ -95,26 +96,31 @@ struct TreeDisposal: Sendable {
     private static let batchCount = 500
     private static let pause = Duration.milliseconds(20)
     private static let interval = Duration.seconds(60)
+    /// A tree that was begun so long ago and not adopted was left behind, by whichever process; an import that takes
+    /// longer fails.
+    static let abandonedAfter = Duration.seconds(6 * 3600)
 
     func run() async throws {
-        // What was being laid down when the process ended is garbage; what is being laid down now is not.
-        let present = try await database.read { try RepositoryStore.newestDisposal(in: $0) }
         while !Task.isCancelled {
             do {
-                try await removeAll(through: present)
-            } catch let error as StorageError where error.isTransient {
-                logger.debug("trees wait for removal", metadata: ["cause": "\(error)"])
+                try await round()
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.error("removal of trees failed", metadata: ["cause": "\(error)"])
             }
             do { try await sleeper.sleep(for: Self.interval) } catch { return }
         }
     }
 
-    private func removeAll(through newest: Int64) async throws {
-        while let tree = try await database.read({ try RepositoryStore.nextDisposal(through: newest, in: $0) }) {
+    func round() async throws {
+        let moment = clock.now().advanced(by: .zero - Self.abandonedAfter)
+        try await database.write { try RepositoryStore.retireAbandoned(before: moment, in: $0) }
+        while let tree = try await database.read({ try RepositoryStore.nextDisposal(in: $0) }) {
             while try await !database.write({ scope in
                 try RepositoryStore.removeBatch(tree: tree, limit: Self.batchCount, in: scope)
             }) {
-                do { try await sleeper.sleep(for: Self.pause) } catch { return }
+                try await sleeper.sleep(for: Self.pause)
             }
         }
     }

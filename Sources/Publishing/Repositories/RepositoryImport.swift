@@ -77,14 +77,15 @@ package struct RepositoryImport: Sendable {
         guard let before = try await database.read({ try RepositoryStore.repository(did, in: $0) }) else {
             throw RepositoryReadError.repositoryNotFound
         }
-        let tree = try await database.write { try RepositoryStore.beginTree(in: $0) }
+        let now = clock.now()
+        let tree = try await database.write { try RepositoryStore.beginTree(now: now, in: $0) }
         let (counts, commit): (ArchiveLaying.Counts, Commit)
         do {
             counts = try await lay(spool, root: fields.data, as: tree, after: before.rev)
             commit = try await adopt(
                 tree: tree, data: fields.data, over: before, imported: fields.rev, counts: counts, by: authority)
         } catch {
-            // If even this fails, the next start finds the tree.
+            // If even this fails, the tree is found by its age.
             try? await database.write { try RepositoryStore.dispose(tree, in: $0) }
             throw error
         }

@@ -79,11 +79,12 @@ package struct RepositoryRebuild: Sendable {
         _ did: DID, progress: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
     ) async throws -> (head: RepositoryHead, leftOut: [String]) {
         let before = try await row(of: did)
-        let tree = try await database.write { try RepositoryStore.beginTree(in: $0) }
+        let now = clock.now()
+        let tree = try await database.write { try RepositoryStore.beginTree(now: now, in: $0) }
         do {
             return try await rebuild(before, as: tree, progress: progress)
         } catch {
-            // If even this fails, the next start finds the tree.
+            // If even this fails, the tree is found by its age.
             try? await database.write { try RepositoryStore.dispose(tree, in: $0) }
             throw error
         }

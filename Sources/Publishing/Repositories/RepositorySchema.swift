@@ -68,6 +68,10 @@ package enum RepositorySchema {
                     is_retired BIGINT NOT NULL
                 ) CLUSTERED
                 """,
-            ])
+            ]),
+        // Another process may be laying a tree down: its age tells whether it was left behind.
+        Migration(
+            room: "repositories", number: 2,
+            statements: ["ALTER TABLE tree_disposal ADD COLUMN begun_at BIGINT NOT NULL DEFAULT 0"]),
     ]
 }

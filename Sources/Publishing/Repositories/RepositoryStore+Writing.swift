@@ -130,9 +130,11 @@ extension RepositoryStore {
     // MARK: Whole trees
 
     /// Begins a tree beside the present one; it is disposed of unless `adopt` takes it up.
-    static func beginTree(in scope: any WriteScope) throws -> Int64 {
+    static func beginTree(now: Timestamp, in scope: any WriteScope) throws -> Int64 {
         let tree = try scope.advance(trees, by: 1)
-        try scope.execute("INSERT INTO tree_disposal (tree, is_retired) VALUES ($1, 0)", [.integer(tree)])
+        try scope.execute(
+            "INSERT INTO tree_disposal (tree, is_retired, begun_at) VALUES ($1, 0, $2)",
+            [.integer(tree), .integer(now.microseconds)])
         return tree
     }
 
@@ -149,11 +151,15 @@ extension RepositoryStore {
             """, [.integer(tree), .text(record.collection), .text(subject), .text(record.path)])
     }
 
-    /// Puts a tree in the place of the present one; false when the head moved meanwhile, and nothing was changed.
+    /// Puts a tree in the place of the present one; false when the head moved meanwhile, or the tree was given up for
+    /// abandoned, and nothing was changed.
     static func adopt(
         _ tree: Int64, commit: Commit, recordCount: Int, nodeCount: Int, over previous: RepositoryRow,
         in scope: any WriteScope
     ) throws -> Bool {
+        let isWhole = try scope.first(
+            "SELECT 1 FROM tree_disposal WHERE tree = $1 AND is_retired = 0", [.integer(tree)])
+        guard isWhole != nil else { return false }
         let moved = try scope.execute(
             """
             UPDATE repository SET tree = $3, commit_cid = $4, commit_bytes = $5, rev = $6, data = $7,
@@ -175,7 +181,7 @@ extension RepositoryStore {
     static func dispose(_ tree: Int64, in scope: any WriteScope) throws {
         try scope.execute(
             """
-            INSERT INTO tree_disposal (tree, is_retired) VALUES ($1, 1)
+            INSERT INTO tree_disposal (tree, is_retired, begun_at) VALUES ($1, 1, 0)
             ON CONFLICT (tree) DO UPDATE SET is_retired = 1
             """, [.integer(tree)])
     }
@@ -204,19 +210,16 @@ extension RepositoryStore {
         try dispose(row.tree, in: scope)
     }
 
-    /// A tree that waits for removal and is no longer being laid down, or nil.
-    ///
-    /// - Parameter through: trees up to this number were begun by an earlier process. Younger ones are removable once
-    ///   another has been adopted over them, which `is_retired` tells.
-    static func nextDisposal(through newest: Int64, in scope: any ReadScope) throws -> Int64? {
-        try scope.first(
-            "SELECT tree FROM tree_disposal WHERE tree <= $1 OR is_retired = 1 ORDER BY tree LIMIT 1",
-            [.integer(newest)])?.integer(0)
+    /// A tree that waits for removal, or nil.
+    static func nextDisposal(in scope: any ReadScope) throws -> Int64? {
+        try scope.first("SELECT tree FROM tree_disposal WHERE is_retired = 1 ORDER BY tree LIMIT 1")?.integer(0)
     }
 
-    /// The newest tree that is marked for removal, 0 when none is.
-    static func newestDisposal(in scope: any ReadScope) throws -> Int64 {
-        try scope.first("SELECT MAX(tree) FROM tree_disposal")?.optionalInteger(0) ?? 0
+    /// Gives up trees begun before `moment` and never adopted: whoever laid them down has ended.
+    static func retireAbandoned(before moment: Timestamp, in scope: any WriteScope) throws {
+        try scope.execute(
+            "UPDATE tree_disposal SET is_retired = 1 WHERE is_retired = 0 AND begun_at < $1",
+            [.integer(moment.microseconds)])
     }
 
     /// Removes up to `limit` rows of a disposed tree from each table; true when nothing is left.

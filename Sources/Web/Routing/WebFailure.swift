@@ -10,6 +10,8 @@ package enum WebFailure: WireConvertible, Hashable {
     case methodNotImplemented(nsid: String)
     /// No such path.
     case notFound
+    /// The route belongs to a part of the instance that this process does not run.
+    case elsewhere
     /// The path exists, but not with this verb (plain routes).
     case methodNotAllowed(allowed: String)
     /// The client stopped in the middle of its request.
@@ -43,6 +45,9 @@ package enum WebFailure: WireConvertible, Hashable {
             WireFailure(status: 501, error: "MethodNotImplemented", message: "Method not implemented: \(nsid)")
         case .notFound:
             WireFailure(status: 404, error: "NotFound", message: "There is nothing at this address")
+        case .elsewhere:
+            WireFailure(
+                status: 404, error: "NotFound", message: "This process does not serve that part of the instance")
         case .methodNotAllowed(let allowed):
             WireFailure(
                 status: 405, error: "MethodNotAllowed", message: "This address takes \(allowed)",

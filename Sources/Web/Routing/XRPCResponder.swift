@@ -153,6 +153,7 @@ package final class XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>
     private func resolve(_ head: RequestHead) throws(WebFailure) -> (route: Route, path: [String: String]) {
         let verb = head.method == "HEAD" ? "GET" : head.method
         if let nsid = head.nsid, let route = methods[nsid] {
+            if route.isElsewhere { throw .elsewhere }
             let expected = route.schema?.kind == .procedure ? "POST" : "GET"
             guard verb == expected else { throw .wrongVerb(expected: expected) }
             return (route, [:])
@@ -161,6 +162,7 @@ package final class XRPCResponder<Caller: Sendable, Access: Sendable & Hashable>
             guard let route = verbs[verb] else {
                 throw .methodNotAllowed(allowed: verbs.keys.sorted().joined(separator: ", "))
             }
+            if route.isElsewhere { throw .elsewhere }
             return (route, path)
         }
         guard let nsid = head.nsid else { throw .notFound }
@@ -251,6 +253,8 @@ final class CompiledRoute<Caller: Sendable, Access: Sendable & Hashable>: Sendab
     let failures: FailureDialect
     let bodyByteCountMax: Int
     let isAnonymous: Bool
+    /// Whether another process serves it, and this one answers 404.
+    let isElsewhere: Bool
     let countsGlobally: Bool
     let metrics: RouteMetrics
     let inputEncodings: [String]
@@ -276,6 +280,7 @@ final class CompiledRoute<Caller: Sendable, Access: Sendable & Hashable>: Sendab
         let limit = entry.options.body ?? Self.bodyLimit(entry.description.name, encoding: inputEncodings.first)
         bodyByteCountMax = settings.limits.byteCountMax(limit)
         isAnonymous = router.anonymous.contains(entry.description.access)
+        isElsewhere = entry.isElsewhere
         countsGlobally = !entry.options.limits.contains { $0.replacesGlobal }
         self.metrics = metrics.route(
             entry.description.kind == .fallback ? "fallback" : entry.description.name)

@@ -35,8 +35,8 @@ package struct XRPCRouter<Caller: Sendable, Access: Sendable & Hashable>: Sendab
         self.authenticate = authenticate
     }
 
-    /// Every route with its label, in the order of registration.
-    package var routes: [RouteDescription<Access>] { entries.map(\.description) }
+    /// Every route that is served here with its label, in the order of registration.
+    package var routes: [RouteDescription<Access>] { entries.filter { !$0.isElsewhere }.map(\.description) }
 
     /// Serves an XRPC query: GET (and HEAD) on `/xrpc/<nsid>`.
     package mutating func query(
@@ -114,6 +114,13 @@ package struct XRPCRouter<Caller: Sendable, Access: Sendable & Hashable>: Sendab
         fallbackEntry = RouteEntry(
             description: RouteDescription(kind: .fallback, name: "*", access: access),
             options: RouteOptions(body: body), action: .answer(handler))
+    }
+
+    /// Registers the routes of a room that another process serves: here they answer 404, to whoever asks.
+    package mutating func elsewhere(_ room: (inout XRPCRouter) -> Void) {
+        let count = entries.count
+        room(&self)
+        for index in count..<entries.count { entries[index].isElsewhere = true }
     }
 
     private mutating func add(
@@ -211,4 +218,5 @@ struct RouteEntry<Caller: Sendable, Access: Sendable & Hashable>: Sendable {
     let description: RouteDescription<Access>
     let options: RouteOptions<Caller>
     let action: RouteAction<Caller>
+    var isElsewhere = false
 }
