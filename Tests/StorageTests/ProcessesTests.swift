@@ -2,6 +2,7 @@ import ATProtocol
 import Base
 import Logging
 import Storage
+import Synchronization
 import TestDatabases
 import Testing
 
@@ -113,6 +114,49 @@ import Testing
             try await Log.append([Log.entry()], to: here.log, here.database)
             #expect(try await next.map(\.seq) == [Int64(number)])
         }
+        for peer in [here, there] { await peer.close() }
+    }
+
+    /// Notes what is heard of a topic.
+    private final class Ear: Sendable {
+        let heard = Mutex<[String?]>([])
+
+        init(_ topic: AnnouncementTopic, _ database: any Database) {
+            database.listen(to: topic) { [self] payload, _ in heard.withLock { $0.append(payload) } }
+        }
+
+        func wait(until isEnough: @Sendable ([String?]) -> Bool) async -> [String?] {
+            while !isEnough(heard.withLock(\.self)) { await Task.yield() }
+            return heard.withLock(\.self)
+        }
+    }
+
+    @Test(arguments: Engine.servers) func everyPayloadIsHeardWhereAllCount(_ engine: Engine) async throws {
+        let scratch = try await ScratchDatabase(engine)
+        let (here, there) = (try await Peer(scratch), try await Peer(scratch))
+        let topic = AnnouncementTopic("test", payloads: .all)
+        let ear = Ear(topic, there.database)
+        // At first anything may have been said before.
+        #expect(await ear.wait { !$0.isEmpty } == [nil])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<50 {
+                group.addTask {
+                    try await here.database.write { scope in
+                        scope.announce(topic, "\(number)")
+                        scope.announce(topic, "\(number) again")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let heard = await ear.wait { $0.count >= 101 }
+        #expect(Set(heard.dropFirst()) == Set((0..<50).flatMap { ["\($0)", "\($0) again"] }))
+        // What no notice can carry is told as anything.
+        try await here.database.write { scope in
+            scope.announce(topic, "before")
+            scope.announce(topic, String(repeating: "x", count: 9000))
+        }
+        #expect(await ear.wait { $0.count >= 102 }.last == .some(nil))
         for peer in [here, there] { await peer.close() }
     }
 

@@ -53,6 +53,8 @@ struct ServerRoutes: Sendable {
 /// The database does not answer.
 private struct HealthFailure: WireConvertible {
     var wire: WireFailure {
-        WireFailure(status: 503, error: "ServiceUnavailable", message: "The database does not answer.")
+        WireFailure(
+            status: 503, error: "ServiceUnavailable", message: "The database does not answer.",
+            headers: [.init(name: "Retry-After", value: "1")])
     }
 }

@@ -2,8 +2,12 @@ package import ATProtocol
 package import Contracts
 package import Storage
 
-/// The accounts of this server as other rooms see them: read once, kept in memory, read again after every change.
+/// The accounts of this server as other rooms see them: read once, kept in memory, read again after every change, be
+/// it another process that made it.
 package final class AccountStandings: Accounts {
+    /// Accounts changed: the DID and the handle they had, with a space between.
+    private static let changed = AnnouncementTopic("accounts", payloads: .all)
+
     private let database: any Database
     private let byDID: BoundedCache<DID, AccountStanding>
     private let byHandle: BoundedCache<Handle, DID>
@@ -12,6 +16,18 @@ package final class AccountStandings: Accounts {
         self.database = database
         byDID = BoundedCache(countMax: limits.standingsCachedMax)
         byHandle = BoundedCache(countMax: limits.standingsCachedMax)
+        database.listen(to: Self.changed) { [byDID, byHandle] payload, _ in
+            let parts = payload?.split(separator: " ") ?? []
+            guard parts.count == 2, let did = try? DID(parsing: String(parts[0])),
+                let handle = try? Handle(parsing: String(parts[1]))
+            else {
+                byDID.forgetAll()
+                byHandle.forgetAll()
+                return
+            }
+            byDID.forget(did)
+            byHandle.forget(handle)
+        }
     }
 
     /// The standing of `did` when it is in memory; nil says nothing. Never waits.
@@ -68,8 +84,9 @@ package final class AccountStandings: Accounts {
         try await database.read { try AccountStore.newest(limit: limit, in: $0).map(\.standing) }
     }
 
-    /// Has memory forget the account once the transaction of `scope` is on disk.
+    /// Has memory forget the account once the transaction of `scope` is on disk; that of other processes a moment later.
     func forget(_ account: AccountStanding, after scope: any WriteScope) {
+        scope.announce(Self.changed, "\(account.did) \(account.handle)")
         scope.afterCommit { [self] in
             byDID.forget(account.did)
             byHandle.forget(account.handle)

@@ -33,6 +33,7 @@ extension AccountService {
                 _ = try log.append(AccountEvents.identity(did, handle: handle, now: now), in: write)
             }
             standings.forget(account.standing, after: write)
+            directory.forget(did, after: write)
             try AuditStore.append(
                 AuditEntry(
                     .accountHandleUpdate, by: .account(did), target: did.string,

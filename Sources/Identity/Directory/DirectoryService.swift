@@ -7,6 +7,9 @@ package import Storage
 ///
 /// - Spec: https://atproto.com/specs/did, https://atproto.com/specs/handle
 package final class DirectoryService: IdentityDirectory {
+    /// What is known of an identity changed: its DID.
+    private static let changed = AnnouncementTopic("identities", payloads: .all)
+
     /// Where operations of a did:plc identity are registered.
     enum Home: Sendable {
         case embedded
@@ -47,6 +50,14 @@ package final class DirectoryService: IdentityDirectory {
         handles = HandleResolution(lookup: lookup, clock: clock, limits: configuration.limits)
         documents = DocumentCache(clock: clock, limits: configuration.limits)
         localDocuments = BoundedCache(countMax: configuration.limits.documentsCachedMax)
+        database.listen(to: Self.changed) { [localDocuments, documents] payload, _ in
+            guard let did = payload.flatMap({ try? DID(parsing: $0) }) else {
+                localDocuments.forgetAll()
+                return documents.forgetAll()
+            }
+            localDocuments.forget(did)
+            documents.forget(did)
+        }
     }
 
     // MARK: Documents
@@ -126,15 +137,16 @@ package final class DirectoryService: IdentityDirectory {
         ])
     }
 
-    /// Forgets what is remembered of `did` once the transaction of `scope` is on disk.
+    /// Forgets what is remembered of `did` once the transaction of `scope` is on disk, here and in other processes.
     func forget(_ did: DID, after scope: any WriteScope) {
+        scope.announce(Self.changed, did.string)
         scope.afterCommit { [localDocuments, documents] in
             localDocuments.forget(did)
             documents.forget(did)
         }
     }
 
-    /// Forgets what is remembered of `did`.
+    /// Forgets what is remembered of `did`, here alone.
     func forget(_ did: DID) {
         localDocuments.forget(did)
         documents.forget(did)

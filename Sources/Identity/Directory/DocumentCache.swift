@@ -47,4 +47,6 @@ struct DocumentCache: Sendable {
     }
 
     func forget(_ did: DID) { known.forget(did) }
+
+    func forgetAll() { known.forgetAll() }
 }

@@ -26,6 +26,8 @@ package final class KeyCustody: SigningKeys {
     static let reservation = KeyPurpose("identity.reserved")
     /// The owner of the server's own keys: no DID, since the host name may change.
     private static let server = "server"
+    /// The keys of an account were destroyed: its DID.
+    private static let removed = AnnouncementTopic("keys", payloads: .all)
     /// How long a reserved key waits for its account.
     static let reservationAgeMax = Duration.seconds(24 * 3600)
 
@@ -57,6 +59,10 @@ package final class KeyCustody: SigningKeys {
         self.randomness = randomness
         signers = BoundedCache(countMax: limits.signersCachedMax)
         reservedKeysMax = limits.reservedKeysMax
+        database.listen(to: Self.removed) { [signers] payload, _ in
+            guard let did = payload.flatMap({ try? DID(parsing: $0) }) else { return signers.forgetAll() }
+            signers.forget(did)
+        }
     }
 
     package func signer(for did: DID) async throws -> any RepositorySigner {
@@ -98,6 +104,7 @@ package final class KeyCustody: SigningKeys {
     /// Destroys the keys of an account in the caller's transaction.
     func remove(_ did: DID, in scope: any WriteScope) throws(StorageError) {
         try KeyStore.remove(owner: did.string, in: scope)
+        scope.announce(Self.removed, did.string)
         scope.afterCommit { [signers] in signers.forget(did) }
     }
 

@@ -4,12 +4,18 @@ import Storage
 
 /// The sessions known not to have ended, in memory: what makes an access token end with its session.
 final class LiveSessions: Sendable {
+    /// A session ended: its identifier.
+    private static let ended = AnnouncementTopic("sessions", payloads: .all)
+
     private let database: any Database
     private let known: BoundedCache<String, DID>
 
     init(database: any Database, limits: IdentityLimits) {
         self.database = database
         known = BoundedCache(countMax: limits.sessionsCachedMax)
+        database.listen(to: Self.ended) { [known] sessionID, _ in
+            if let sessionID { known.forget(sessionID) } else { known.forgetAll() }
+        }
     }
 
     /// Whether the session is known to live; false says nothing. Never waits.
@@ -27,8 +33,9 @@ final class LiveSessions: Sendable {
         return true
     }
 
-    /// Has memory forget sessions once the transaction of `scope` is on disk.
+    /// Has memory forget sessions once the transaction of `scope` is on disk; that of other processes a moment later.
     func forget(_ sessionIDs: [String], after scope: any WriteScope) {
+        for sessionID in sessionIDs { scope.announce(Self.ended, sessionID) }
         scope.afterCommit { [known] in
             for sessionID in sessionIDs { known.forget(sessionID) }
         }

@@ -54,6 +54,19 @@ final class CommitBatch: Sendable {
         }
     }
 
+    /// What `write` asks first.
+    var questions: [BodyQuestion] {
+        guard let first = state.withLock({ $0.entries.first }) else { return [] }
+        let (did, change) = (first.event.did, first.change)
+        return [
+            { [accounts] scope in _ = try accounts.status(of: did, in: scope) },
+            { scope in
+                _ = try RepositoryStore.isHead(
+                    of: change.id, change.previousRev, tree: change.tree, in: scope)
+            },
+        ]
+    }
+
     /// Writes all commits, up to the first that is refused. Takes no further ones from then on; may run again.
     /// - Returns: how each fared, in order.
     func write(in scope: any WriteScope) throws -> [Landing] {
@@ -74,7 +87,8 @@ final class CommitBatch: Sendable {
                 landings.append(.refused(refusal))
                 break
             }
-            guard try RepositoryStore.moveHead(entry.change, in: scope) else { break }
+            // Each but the first was built on the one before, which has just moved the head.
+            guard try RepositoryStore.moveHead(entry.change, isCurrent: !landings.isEmpty, in: scope) else { break }
             try store(entry, in: scope)
             nodes.add(entry.change)
             landings.append(.landed)

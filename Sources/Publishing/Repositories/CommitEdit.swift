@@ -139,17 +139,34 @@ struct CommitEdit: Sendable {
     }
 }
 
-/// Nodes from memory first, then from the database; remembers what it loaded. Lives inside one read.
+/// Nodes from memory first, then from the database. Lives inside one read.
 final class LoadingSource: TreeNodeSource {
+    /// What is done with the nodes that were loaded.
+    enum Memory {
+        /// They are found again, and in `loaded`.
+        case kept
+        /// A walk needs each only while it stands on it.
+        case none
+    }
+
     private let cached: TreeNodeSet
     private let tree: Int64
     private let scope: any ReadScope
+    private let memory: Memory
     private(set) var loaded = TreeNodeSet()
+    /// Why the database could not be asked: no fault of the tree.
+    private var failure: (any Error)?
 
-    init(cached: TreeNodeSet = TreeNodeSet(), tree: Int64, scope: any ReadScope) {
+    init(cached: TreeNodeSet = TreeNodeSet(), tree: Int64, scope: any ReadScope, memory: Memory = .kept) {
         self.cached = cached
         self.tree = tree
         self.scope = scope
+        self.memory = memory
+    }
+
+    /// Runs what asks for nodes; what the database failed with comes before what followed from it.
+    func reading<T>(_ body: (LoadingSource) throws -> T) throws -> T {
+        do { return try body(self) } catch { throw failure ?? error }
     }
 
     func node(_ cid: CID) throws(RepositoryError) -> TreeNode {
@@ -158,10 +175,11 @@ final class LoadingSource: TreeNodeSource {
         do { found = try RepositoryStore.node(cid, tree: tree, in: scope) } catch let error as RepositoryError {
             throw error
         } catch {
+            failure = error
             throw .missingBlock(cid)
         }
         guard let node = found else { throw .missingBlock(cid) }
-        loaded.insert(node)
+        if memory == .kept { loaded.insert(node) }
         return node
     }
 }

@@ -35,7 +35,14 @@ package struct RepositoryExport: Sendable {
     }
 
     private static func writeAll(of row: RepositoryRow, scope: any ReadScope, sink: any ByteSink) throws {
-        let source = ExportSource(tree: row.tree, scope: scope)
+        try LoadingSource(tree: row.tree, scope: scope, memory: .none).reading { source in
+            try writeAll(of: row, source: source, scope: scope, sink: sink)
+        }
+    }
+
+    private static func writeAll(
+        of row: RepositoryRow, source: LoadingSource, scope: any ReadScope, sink: any ByteSink
+    ) throws {
         var walk = TreeWalk(root: row.data, source: source)
         var block: [UInt8] = []
         /// Writes nodes up to the next entry; false at the end of the tree.
@@ -71,9 +78,15 @@ package struct RepositoryExport: Sendable {
     private static func writeChanges(
         of row: RepositoryRow, since: TID, scope: any ReadScope, sink: any ByteSink
     ) throws {
-        let source = ExportSource(tree: row.tree, scope: scope)
+        try LoadingSource(tree: row.tree, scope: scope, memory: .none).reading { source in
+            try writeChanges(of: row, since: since.string, source: source, scope: scope, sink: sink)
+        }
+    }
+
+    private static func writeChanges(
+        of row: RepositoryRow, since: String, source: LoadingSource, scope: any ReadScope, sink: any ByteSink
+    ) throws {
         var walk = TreeWalk(root: row.data, source: source)
-        let since = since.string
         while let step = try walk.next() {
             var block: [UInt8] = []
             switch step {
@@ -102,8 +115,9 @@ package struct RepositoryExport: Sendable {
             guard let row = try RepositoryStore.repository(did, in: scope) else {
                 throw RepositoryReadError.repositoryNotFound
             }
-            let source = LoadingSource(tree: row.tree, scope: scope)
-            let (nodes, value) = try TreeProof.path(to: Array(path.string.utf8), root: row.data, source: source)
+            let (nodes, value) = try LoadingSource(tree: row.tree, scope: scope).reading { source in
+                try TreeProof.path(to: Array(path.string.utf8), root: row.data, source: source)
+            }
             var archive = CARWriter.header(roots: [row.commit])
             CARWriter.append(row.commit, row.commitBytes, to: &archive)
             for node in nodes { CARWriter.append(node.cid, node.bytes, to: &archive) }
@@ -132,23 +146,6 @@ package struct RepositoryExport: Sendable {
                 CARWriter.append(cid, bytes, to: &archive)
             }
             return archive
-        }
-    }
-
-    /// Loads each node once and keeps none: a walk needs each only while it stands on it.
-    private struct ExportSource: TreeNodeSource {
-        let tree: Int64
-        let scope: any ReadScope
-
-        func node(_ cid: CID) throws(RepositoryError) -> TreeNode {
-            let found: TreeNode?
-            do { found = try RepositoryStore.node(cid, tree: tree, in: scope) } catch let error as RepositoryError {
-                throw error
-            } catch {
-                throw .missingBlock(cid)
-            }
-            guard let node = found else { throw .missingBlock(cid) }
-            return node
         }
     }
 }

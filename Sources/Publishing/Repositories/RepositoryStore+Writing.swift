@@ -48,22 +48,38 @@ extension RepositoryStore {
     }
 
     /// Moves the head, if it is still where the commit was made on; false when it is not, and nothing was changed.
-    static func moveHead(_ change: RepositoryChange, in scope: any WriteScope) throws -> Bool {
+    static func moveHead(
+        _ change: RepositoryChange, isCurrent: Bool = false, in scope: any WriteScope
+    ) throws -> Bool {
         var records: Int64 = 0
         for write in change.writes { records += (write.cid == nil ? 0 : 1) - (write.previous == nil ? 0 : 1) }
         let nodes = change.createdNodes.count - change.removedNodes.count
         let commit = change.commit
-        return try scope.execute(
-            """
+        let update = """
             UPDATE repository SET commit_cid = $3, commit_bytes = $4, rev = $5, data = $6,
                 record_count = record_count + $7, node_count = node_count + $8
             WHERE id = $1 AND rev = $2 AND tree = $9
-            """,
-            [
-                .integer(change.id), .text(change.previousRev.string), .blob(commit.cid.bytes), .blob(commit.bytes),
-                .text(commit.rev.string), .blob(commit.data.bytes), .integer(records), .integer(nodes),
-                .integer(change.tree),
-            ]) == 1
+            """
+        let values: [SQLValue] = [
+            .integer(change.id), .text(change.previousRev.string), .blob(commit.cid.bytes), .blob(commit.bytes),
+            .text(commit.rev.string), .blob(commit.data.bytes), .integer(records), .integer(nodes),
+            .integer(change.tree),
+        ]
+        guard scope.isRemote else { return try scope.execute(update, values) == 1 }
+        // Asked ahead, the question costs no time, and the statement can be sent without waiting for what it did.
+        guard try isCurrent || isHead(of: change.id, change.previousRev, tree: change.tree, in: scope) else {
+            return false
+        }
+        try scope.enqueueForOneRow(update, values)
+        return true
+    }
+
+    /// Whether a repository stands at this revision and tree.
+    static func isHead(of id: Int64, _ rev: TID, tree: Int64, in scope: any ReadScope) throws -> Bool {
+        guard let row = try scope.first("SELECT rev, tree FROM repository WHERE id = $1", [.integer(id)]) else {
+            return false
+        }
+        return try row.text(0) == rev.string && row.integer(1) == tree
     }
 
     /// Stores the records of a commit whose head was moved.

@@ -10,21 +10,21 @@ import Synchronization
 /// committer's groups. `swapRecord` and `swapCommit` are judged on the very state the edit is made on; the head is
 /// moved by compare-and-set, so that a second process, or an import, cannot be overwritten.
 package final class RepositoryWriter: Sendable {
-    private let database: any Database
-    private let log: EventLog
-    private let accounts: any Accounts
+    let database: any Database
+    let log: EventLog
+    let accounts: any Accounts
     private let keys: any SigningKeys
-    private let blobs: BlobLedger
+    let blobs: BlobLedger
     private let catalog: LexiconCatalog
-    private let clock: any WallClock
+    let clock: any WallClock
     private let slots: Mutex<Slots>
     private let keyGenerator: Mutex<TIDGenerator>
 
-    /// How often a write is made anew because the head moved under it.
-    private static let attemptCountMax = 20
+    /// How often a write is made anew because the head moved under it, before it is made inside the transaction.
+    private static let attemptCountMax = 3
 
     /// The writers' memory of one repository. `tip` is touched only by the holder of `lock`.
-    private final class Slot: Sendable {
+    final class Slot: Sendable {
         let lock = AsyncLock()
         let tip = Mutex<RepositoryTip?>(nil)
         /// The commit submitted last: the tip is as durable as it is.
@@ -148,9 +148,10 @@ package final class RepositoryWriter: Sendable {
                 if await Self.hasLanded(pending) { return nil }
             case .refused(let refusal, let pending):
                 if await Self.hasLanded(pending) { throw refusal }
+            case .stale: break
             }
         }
-        throw RepositoryWriteError.contended
+        return try await commitInside(writes, did: did, signer: signer, slot: slot, swapCommit: swapCommit)
     }
 
     /// Whether the state that something was judged on is on disk; waits for it.
@@ -165,6 +166,8 @@ package final class RepositoryWriter: Sendable {
         case submitted(Commit, PendingCommit)
         /// The state that this commit, if any, brings about forbids the write.
         case refused(RepositoryWriteError, PendingCommit?)
+        /// The state that was remembered is no longer in the database: another process writes to the repository too.
+        case stale
     }
 
     private func submit(
@@ -185,6 +188,8 @@ package final class RepositoryWriter: Sendable {
             // The state forbade it; the state itself is as good as before.
             slot.tip.withLock { $0 = tip }
             return .refused(refusal, slot.pending.withLock { $0 })
+        } catch RepositoryError.missingBlock {
+            return .stale
         }
         guard let outcome = edited else {
             slot.tip.withLock { $0 = tip }
@@ -214,15 +219,15 @@ package final class RepositoryWriter: Sendable {
         // What is on its way lands, or fails, first: else this would be built on the state before it, and its failure would
         // take away the tip laid down here.
         if let pending = slot.pending.withLock({ $0 }) { _ = try? await pending.value() }
-        let tip: RepositoryTip? = try await database.read { scope in
-            guard let row = try RepositoryStore.repository(did, in: scope) else { return nil }
-            let collections = try RepositoryStore.collections(of: row.id, in: scope)
-            return RepositoryTip(
-                id: row.id, tree: row.tree, commit: row.commit, rev: row.rev, data: row.data,
-                collections: Set(collections))
-        }
-        guard let tip else { throw RepositoryWriteError.notHosted }
-        return tip
+        return try await database.read { try Self.tip(of: did, in: $0) }
+    }
+
+    static func tip(of did: DID, in scope: any ReadScope) throws -> RepositoryTip {
+        guard let row = try RepositoryStore.repository(did, in: scope) else { throw RepositoryWriteError.notHosted }
+        let collections = try RepositoryStore.collections(of: row.id, in: scope)
+        return RepositoryTip(
+            id: row.id, tree: row.tree, commit: row.commit, rev: row.rev, data: row.data,
+            collections: Set(collections))
     }
 
     /// Edits on cached nodes; when one is missing, once more inside a read that loads them. One that was made by a commit
@@ -248,7 +253,7 @@ package final class RepositoryWriter: Sendable {
         let before = tip
         let (outcome, loaded) = try await database.read { scope in
             let source = LoadingSource(cached: before.nodes, tree: before.tree, scope: scope)
-            let outcome = try edit.apply(to: before, source: source)
+            let outcome = try source.reading { try edit.apply(to: before, source: $0) }
             return (outcome, source.loaded)
         }
         for node in loaded.nodes.values { tip.nodes.insert(node) }
@@ -257,14 +262,16 @@ package final class RepositoryWriter: Sendable {
 
     /// Adds the deletion of an older record with the same subject: a second like replaces the first.
     private func withReplaced(_ writes: [PreparedWrite], tip: RepositoryTip) async throws -> [PreparedWrite] {
-        let pointing = writes.filter { $0.subject != nil }
-        guard !pointing.isEmpty else { return writes }
+        guard writes.contains(where: { $0.subject != nil }) else { return writes }
         let tree = tip.tree
-        let older = try await database.read { scope in
-            try pointing.flatMap { write in
-                try RepositoryStore.paths(
-                    write.path.collection, subject: write.subject ?? "", tree: tree, in: scope)
-            }
+        return try await database.read { try Self.withReplaced(writes, tree: tree, in: $0) }
+    }
+
+    static func withReplaced(
+        _ writes: [PreparedWrite], tree: Int64, in scope: any ReadScope
+    ) throws -> [PreparedWrite] {
+        let older = try writes.filter { $0.subject != nil }.flatMap { write in
+            try RepositoryStore.paths(write.path.collection, subject: write.subject ?? "", tree: tree, in: scope)
         }
         var result = writes
         for text in older where !result.contains(where: { $0.path.string == text }) {
@@ -280,7 +287,7 @@ package final class RepositoryWriter: Sendable {
         return result
     }
 
-    private func collectionChanges(_ change: RepositoryChange, tip: RepositoryTip) -> CollectionChanges {
+    func collectionChanges(_ change: RepositoryChange, tip: RepositoryTip) -> CollectionChanges {
         var result = CollectionChanges()
         for write in change.writes {
             if write.cid == nil {
@@ -301,7 +308,8 @@ package final class RepositoryWriter: Sendable {
             return next
         }
         guard let begun else { return }
-        database.submit({ scope in try begun.write(in: scope) }, settled: { begun.settle($0) })
+        database.submit(
+            { scope in try begun.write(in: scope) }, asking: begun.questions, settled: { begun.settle($0) })
     }
 
     private func keep(
@@ -329,7 +337,7 @@ package final class RepositoryWriter: Sendable {
 
 extension TIDGenerator {
     /// A revision after `last`, of time `now` or later.
-    fileprivate static func following(_ last: TID, now: Timestamp) -> TID {
+    static func following(_ last: TID, now: Timestamp) -> TID {
         var generator = TIDGenerator(clockID: UInt16(last.value & 0x3FF), last: last)
         return generator.next(now: now)
     }

@@ -52,7 +52,14 @@ extension Committer {
         mustCheck: Bool
     ) -> (Outcome, Int) {
         var ran = 0
+        var asked = 0
         for write in writes {
+            if !mustCheck, asked <= ran {
+                // Together for all that follow each other and have questions.
+                let askers = writes.dropFirst(ran).prefix { !$0.questions.isEmpty }
+                for asker in askers { connection.ask(asker.questions) }
+                asked = ran + askers.count
+            }
             ran += 1
             let isolation: PendingWrite.Isolation = mustCheck ? .checked : write.isolation
             write.failure = nil

@@ -69,9 +69,9 @@ final class Committer: Sendable {
     /// Queues `body` and returns; `settled` is told its result once its group is durable, or why it is not.
     func submit<T: Sendable>(
         _ isolation: PendingWrite.Isolation, _ body: @escaping @Sendable (any WriteScope) throws -> T,
-        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+        asking questions: [BodyQuestion] = [], settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
-        let write = TypedWrite(isolation: isolation, body: body, settled: settled)
+        let write = TypedWrite(isolation: isolation, questions: questions, body: body, settled: settled)
         let (refusal, mustWake): (StorageError?, Bool) = state.withLock { state in
             if state.isClosed { return (.closed, false) }
             if state.queue.count >= limits.queueMax {

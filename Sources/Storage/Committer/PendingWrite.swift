@@ -13,11 +13,14 @@ class PendingWrite: @unchecked Sendable {
     }
 
     let isolation: Isolation
+    /// What the body is going to ask first.
+    let questions: [BodyQuestion]
     /// What the body threw, told once its group is settled.
     var failure: (any Error)?
 
-    init(isolation: Isolation) {
+    init(isolation: Isolation, questions: [BodyQuestion]) {
         self.isolation = isolation
+        self.questions = questions
     }
 
     /// Runs the body and keeps its result.
@@ -33,12 +36,12 @@ final class TypedWrite<T: Sendable>: PendingWrite, @unchecked Sendable {
     private var value: T?
 
     init(
-        isolation: Isolation, body: @escaping @Sendable (any WriteScope) throws -> T,
+        isolation: Isolation, questions: [BodyQuestion], body: @escaping @Sendable (any WriteScope) throws -> T,
         settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
         self.body = body
         self.settled = settled
-        super.init(isolation: isolation)
+        super.init(isolation: isolation, questions: questions)
     }
 
     override func run(_ scope: any WriteScope) throws {

@@ -17,6 +17,12 @@ protocol WriteConnection: AnyObject {
     /// Undoes the group. Must succeed: a connection that can't is replaced by the engine.
     func rollback()
 
+    /// Asks what bodies that are about to run will ask first, if that saves time.
+    ///
+    /// Answers hold until a body runs that made no promise: what has questions changes nothing that others ask, but for
+    /// the same question asked again.
+    func ask(_ questions: [BodyQuestion])
+
     /// Marks the start of one body, with a savepoint if `isolation` asks for it.
     func beginItem(_ isolation: PendingWrite.Isolation) throws(StorageError)
     /// Marks the end of a body that succeeded.
@@ -35,4 +41,6 @@ protocol WriteConnection: AnyObject {
 extension WriteConnection {
     var hasFailedBehind: Bool { false }
     var wantsCommit: Bool { false }
+
+    func ask(_ questions: [BodyQuestion]) {}
 }

@@ -35,10 +35,13 @@ package protocol Database: Sendable {
     /// As `append`, but returns at once. Bodies run in the order of submission, so that one who builds on a write that
     /// is not durable yet can submit behind it.
     ///
-    /// - Parameter settled: told the result once the group is on disk, on the committer's thread: it must be short and
-    ///   must not block.
+    /// - Parameters:
+    ///   - questions: what `body` is going to ask first. An engine behind a wire sends the questions of many bodies
+    ///     together, so that none of them waits; each of these is then ended, by an error, once it has asked.
+    ///   - settled: told the result once the group is on disk, on the committer's thread: it must be short and
+    ///     must not block.
     func submit<T: Sendable>(
-        _ body: @escaping @Sendable (any WriteScope) throws -> T,
+        _ body: @escaping @Sendable (any WriteScope) throws -> T, asking questions: [BodyQuestion],
         settled: @escaping @Sendable (Result<T, any Error>) -> Void)
 
     /// Reads one consistent state for as long as it takes, on a thread of its own, writing bytes to a bounded buffer.
@@ -57,7 +60,7 @@ package protocol Database: Sendable {
     ) async throws(StorageError) -> ByteStream
 
     /// Has `action` run when another process has announced something of `topic` (`WriteScope.announce`), or may have:
-    /// then without a payload, now and then and whenever notices can have been lost.
+    /// then without a payload, whenever notices can have been lost, and now and then unless all payloads count.
     ///
     /// Runs on a thread of the engine, one action after another, with a scope that sees what was announced. What it
     /// throws has it called again, without a payload. Where one process alone uses the database it is never run.
@@ -98,6 +101,12 @@ package protocol WriteScope: ReadScope {
     /// with the group's commit. For the statements of a repository commit.
     func enqueue(_ sql: String, _ parameters: [SQLValue]) throws(StorageError)
 
+    /// As `enqueue`, for a statement that is known to change one row: when it changes another number, the body fails.
+    func enqueueForOneRow(_ sql: String, _ parameters: [SQLValue]) throws(StorageError)
+
+    /// Whether every answer that a body waits for takes its time on a wire.
+    var isRemote: Bool { get }
+
     /// Advances a named durable sequence by `step` (1 or more) and returns its new value.
     ///
     /// Values are strictly increasing in the order of commits, over restarts and over all processes on the database;
@@ -105,7 +114,7 @@ package protocol WriteScope: ReadScope {
     func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64
 
     /// Tells the other processes on the database, once the group is durable. Of one topic and group the last payload
-    /// counts. At most a few hundred bytes.
+    /// counts, unless the topic says that all do.
     func announce(_ topic: AnnouncementTopic, _ payload: String)
 
     /// Lifts the time limit of statements to the end of this transaction: for changes of the schema.
@@ -119,13 +128,43 @@ package protocol WriteScope: ReadScope {
     func afterGroup(_ key: ObjectIdentifier, _ action: @escaping @Sendable () -> Void)
 }
 
+/// Asks one question, as a body will.
+package typealias BodyQuestion = @Sendable (any ReadScope) throws -> Void
+
 /// What processes on one database tell one another about. Declared once, by the part that owns it.
 package struct AnnouncementTopic: Sendable, Hashable {
+    /// Which payloads of a topic reach the listeners.
+    package enum Payloads: Sendable {
+        /// The last one.
+        case last
+        /// All, each by itself. One that is too long, or many in one group, arrive as none.
+        case all
+    }
+
     /// A lowercase word, underscores allowed, at most 40 bytes, e.g. `log`.
     package let name: String
+    let payloads: Payloads
 
-    package init(_ name: String) {
+    package init(_ name: String, payloads: Payloads = .last) {
         self.name = name
+        self.payloads = payloads
+    }
+
+    /// Between the payloads that one notice carries; no payload holds it.
+    static let separator: Character = "\n"
+    /// Longest text of a notice, in bytes; the server takes 8000.
+    private static let noticeBytesMax = 7000
+
+    /// The text of one notice for two announcements of one group; empty when anything may have been announced.
+    func joined(_ before: String, _ next: String) -> String {
+        guard payloads == .all else { return next }
+        guard !before.isEmpty, !next.isEmpty else { return "" }
+        return bounded(before + String(Self.separator) + next)
+    }
+
+    /// The payload, or nothing in place of one that no notice can carry.
+    func bounded(_ payload: String) -> String {
+        payload.utf8.count <= Self.noticeBytesMax ? payload : ""
     }
 }
 
@@ -151,6 +190,14 @@ package struct SequenceName: Sendable, Hashable {
 }
 
 extension Database {
+    /// As `submit(_:asking:settled:)`, for a body that asks nothing, or what can't be told.
+    package func submit<T: Sendable>(
+        _ body: @escaping @Sendable (any WriteScope) throws -> T,
+        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+    ) {
+        submit(body, asking: [], settled: settled)
+    }
+
     /// As `stream(for:_:_:)`, of the current state.
     package func stream(
         for client: String? = nil, _ body: @escaping @Sendable (any ReadScope, any ByteSink) throws -> Void

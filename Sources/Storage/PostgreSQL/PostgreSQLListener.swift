@@ -101,46 +101,64 @@ final class PostgreSQLListener: Sendable {
         let scope = PostgreSQLListening(connection, limit: server.options.readDurationMax)
         var heard: Set<AnnouncementTopic> = []
         var nextLook = clock.now
-        var payloads: [String: String] = [:]
+        var notices: [String: [String]] = [:]
+        // Topics of which something may have been missed.
+        var missed: Set<AnnouncementTopic> = []
         while !isClosed {
             let actions = state.withLock { $0.actions }
             for topic in Set(actions.map(\.topic)).subtracting(heard) {
                 try scope.run("LISTEN \(Self.channel(topic))")
                 heard.insert(topic)
+                missed.insert(topic)
                 nextLook = clock.now
             }
-            payloads.merge(Self.notices(connection, but: identity.writer)) { $1 }
+            notices.merge(Self.notices(connection, but: identity.writer)) { $0 + $1 }
             let looks = clock.now >= nextLook
             if looks { nextLook = clock.now + server.options.pollInterval }
+            var failed: Set<AnnouncementTopic> = []
             for (topic, action) in actions {
-                let payload = payloads[topic.name]
-                guard looks || payload != nil else { continue }
+                let mustLook = looks && (topic.payloads == .last || missed.contains(topic))
                 do {
-                    try scope.reading { try action(looks ? nil : payload, scope) }
+                    for payload in Self.payloads(of: topic, notices[topic.name] ?? [], mustLook: mustLook) {
+                        try scope.reading { try action(payload, scope) }
+                    }
                 } catch {
                     if let breakage = connection.breakage { throw breakage }
+                    failed.insert(topic)
                     nextLook = min(nextLook, clock.now + server.options.pauseMax)
                 }
             }
+            missed = looks ? failed : missed.union(failed)
             // What came with the answers to those questions makes no socket readable any more.
-            payloads = Self.notices(connection, but: identity.writer)
-            guard payloads.isEmpty else { continue }
+            notices = Self.notices(connection, but: identity.writer)
+            guard notices.isEmpty else { continue }
             wait(on: connection, time: max(nextLook - clock.now, .zero))
             guard connection.isAlive() else { throw .unavailable(detail: "the connection is lost") }
         }
     }
 
-    /// The last payload of each topic that another process has announced.
-    private static func notices(_ connection: PostgreSQLConnection, but own: Int32) -> [String: String] {
-        var payloads: [String: String] = [:]
+    /// With which payloads an action is to be run: nil stands for any.
+    private static func payloads(
+        of topic: AnnouncementTopic, _ notices: [String], mustLook: Bool
+    ) -> [String?] {
+        if mustLook { return [nil] }
+        if topic.payloads == .last { return notices.last.map { [$0] } ?? [] }
+        if notices.contains("") { return [nil] }
+        return notices.flatMap { $0.split(separator: AnnouncementTopic.separator).map { String($0) } }
+    }
+
+    /// What other processes have announced of each topic, in order.
+    private static func notices(_ connection: PostgreSQLConnection, but own: Int32) -> [String: [String]] {
+        var notices: [String: [String]] = [:]
         while let notice = PQnotifies(connection.handle) {
             let channel = String(cString: notice.pointee.relname)
             if notice.pointee.be_pid != own {
-                payloads[String(channel.dropFirst("kith_".count))] = String(cString: notice.pointee.extra)
+                notices[String(channel.dropFirst("kith_".count)), default: []]
+                    .append(String(cString: notice.pointee.extra))
             }
             PQfreemem(notice)
         }
-        return payloads
+        return notices
     }
 
     /// Waits until the server says something, the bell rings or the time is over.

@@ -103,6 +103,12 @@ final class SQLiteWriter: WriteConnection, WriteScope {
         _ = try execute(sql, parameters)
     }
 
+    func enqueueForOneRow(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) {
+        guard try execute(sql, parameters) == 1 else { throw .statement(detail: "not one row was changed") }
+    }
+
+    var isRemote: Bool { false }
+
     func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64 {
         if !sequences.knows(sequence) {
             let row = try first("SELECT value FROM storage_sequence WHERE name = $1", [.text(sequence.name)])
