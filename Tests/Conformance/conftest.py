@@ -1,7 +1,6 @@
 """Fixtures: one server shared by the tests that leave it as it was, and servers of their own for the others."""
 
 import pathlib
-import shutil
 import sys
 
 import pytest
@@ -35,7 +34,7 @@ def make_server():
 
     yield make
     for server in made:
-        _finish(server)
+        server.remove()
 
 
 @pytest.fixture
@@ -52,11 +51,4 @@ def _running(server):
     server.start()
     yield server
     assert server.alive(), f"the server died:\n{server.log_tail()}"
-    _finish(server)
-
-
-def _finish(server):
-    if server.process and server.alive():
-        server.stop()
-    shutil.rmtree(server.folder, ignore_errors=True)
-    server.log_path.unlink(missing_ok=True)
+    server.remove()

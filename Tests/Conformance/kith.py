@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import time
 import urllib.parse
 
 import requests
+
+import database
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("KITH_BINARY", ".build/debug/kith"))
@@ -165,10 +168,15 @@ def free_port():
 
 
 class Server:
-    """One `kith serve` on a port and a data folder of its own."""
+    """One `kith serve` on a port, a data folder and a database of its own; servers on one folder share the database."""
 
     def __init__(self, data=None, environment=None):
         self.folder = pathlib.Path(data) if data else pathlib.Path(tempfile.mkdtemp(prefix="kith-"))
+        environment = dict(environment or {})
+        self._databases = None
+        if database.IS_POSTGRESQL and "KITH_DATABASE_URL" not in environment:
+            self._databases = database.Databases(database.URL)
+            environment["KITH_DATABASE_URL"] = self._databases.make(database.name_for(self.folder))
         self.port = free_port()
         self.base = f"http://localhost:{self.port}"
         self.log_path = pathlib.Path(tempfile.mkstemp(prefix="kith-", suffix=".log")[1])
@@ -180,7 +188,7 @@ class Server:
             "KITH_BOOTSTRAP_ADMIN_HANDLE": ADMIN_HANDLE,
             "KITH_BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
             "KITH_BOOTSTRAP_ADMIN_PASSWORD": ADMIN_PASSWORD,
-            **(environment or {}),
+            **environment,
         }
 
     @property
@@ -221,6 +229,15 @@ class Server:
 
     def alive(self):
         return self.process.poll() is None
+
+    def remove(self):
+        """Stops it, and removes everything it kept."""
+        if self.process and self.alive():
+            self.stop()
+        if self._databases:
+            self._databases.drop(database.name_for(self.folder))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.log_path.unlink(missing_ok=True)
 
     def log_tail(self, characters=6000):
         return self.log_path.read_text(errors="replace")[-characters:]

@@ -19,7 +19,7 @@ def gated(request):
     server = kith.Server(environment={"KITH_INVITE_REQUIRED": "true", "KITH_APPROVAL_REQUIRED": "true"}).start()
     yield server
     assert server.alive(), server.log_tail()
-    server.stop()
+    server.remove()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -13,6 +14,7 @@ import time
 import pytest
 import requests
 
+import database
 import firehose
 import judge
 import kith
@@ -198,8 +200,27 @@ def fill(folder):
     return path
 
 
-def test_full_disk(make_server, small_disk):
-    server = make_server(small_disk / "data")
+@pytest.fixture
+def server_on_small_disk(make_server, small_disk):
+    """A server whose database and blobs lie on the small disk."""
+    if not database.IS_POSTGRESQL:
+        yield make_server(small_disk / "data")
+        return
+    databases, name = database.Databases(database.URL), "kith_small"
+    place = small_disk / "tables"
+    place.mkdir()
+    if os.getuid() == 0:
+        shutil.chown(place, "postgres", "postgres")
+    databases.run(f"CREATE TABLESPACE {name} LOCATION '{place}'")
+    server = make_server(small_disk / "data", KITH_DATABASE_URL=databases.make(name, f"TABLESPACE {name}"))
+    yield server
+    server.stop()
+    databases.drop(name)
+    databases.run(f"DROP TABLESPACE {name}")
+
+
+def test_full_disk(server_on_small_disk, small_disk):
+    server = server_on_small_disk
     client = server.account()
     key = judge.signing_key(server.anonymous().raw("GET", f"/plc/{client.did}").ok())
     acknowledged = {}

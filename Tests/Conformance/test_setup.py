@@ -17,7 +17,7 @@ def empty_server():
         del server.environment[key]
     server.start()
     yield server
-    server.stop()
+    server.remove()
 
 
 def link(server):

@@ -1,0 +1,98 @@
+"""The databases that servers under test keep their data in.
+
+`KITH_TEST_ENGINE=postgresql` puts each server's data into a database of its own on the PostgreSQL server that
+`scripts/with-postgresql` has started; otherwise each keeps an SQLite file in its data folder.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+URL = os.environ.get("KITH_TEST_POSTGRESQL_URL")
+IS_POSTGRESQL = os.environ.get("KITH_TEST_ENGINE") == "postgresql"
+if IS_POSTGRESQL and not URL:
+    raise RuntimeError("KITH_TEST_POSTGRESQL_URL is not set: run the suite by scripts/with-postgresql")
+
+
+class Databases:
+    """Databases on one PostgreSQL server, made and dropped by name."""
+
+    def __init__(self, url, binaries=None):
+        self.url = url
+        self.binaries = binaries or os.environ.get("KITH_TEST_POSTGRESQL_BINARIES") or ""
+
+    def tool(self, name):
+        return str(pathlib.Path(self.binaries) / name) if self.binaries else shutil.which(name) or name
+
+    def address(self, name):
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    def run(self, sql, name="postgres"):
+        """Runs a statement; the first column of its rows."""
+        done = subprocess.run(
+            [self.tool("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, self.address(name)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{sql}: {done.stderr}"
+        return done.stdout.split("\n")[:-1]
+
+    def make(self, name, more=""):
+        """A database of this name, unless it is there. Returns its address."""
+        if not self.run(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+            self.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' {more}")
+        return self.address(name)
+
+    def drop(self, name):
+        self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def name_for(folder):
+    """The name of the database that belongs to a data folder."""
+    return "kith_" + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+
+
+class Cluster(Databases):
+    """A PostgreSQL server for one test, which may stop it and start it again."""
+
+    def __init__(self):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("KITH_TEST_POSTGRESQL_")}
+        # It lives for as long as our end of the pipe.
+        script = 'echo "$KITH_TEST_POSTGRESQL_URL"; echo "$KITH_TEST_POSTGRESQL_BINARIES"; exec cat'
+        self._keeper = subprocess.Popen(
+            [str(ROOT / "scripts" / "with-postgresql"), "sh", "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        url = self._keeper.stdout.readline().strip()
+        assert url, "no PostgreSQL server: see scripts/with-postgresql"
+        super().__init__(url, self._keeper.stdout.readline().strip())
+        self.folder = pathlib.Path(url.split("host=")[1])
+
+    def _control(self, *arguments):
+        command = [self.tool("pg_ctl"), "--pgdata", str(self.folder / "data"), "--wait", "--silent", *arguments]
+        if os.getuid() == 0:
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+        # Not a pipe: the server would inherit it.
+        with open(os.devnull, "w") as nowhere:
+            subprocess.run(command, cwd=self.folder, check=True, stdout=nowhere, timeout=120)
+
+    def stop(self, mode="immediate"):
+        """`immediate` is a crash as far as clients can tell."""
+        self._control("--mode", mode, "stop")
+
+    def start(self):
+        self._control("--log", str(self.folder / "server.log"), "start")
+
+    def restart(self, mode="immediate"):
+        self._control("--mode", mode, "--log", str(self.folder / "server.log"), "restart")
+
+    def close(self):
+        self._keeper.stdin.close()
+        self._keeper.wait(timeout=60)
