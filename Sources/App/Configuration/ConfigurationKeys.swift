@@ -111,7 +111,8 @@ package enum ConfigurationKeys {
     static let plcURL = ConfigurationKey(
         "plc.url", .origin, standard: "the embedded directory",
         "The did:plc directory in which identities are registered, e.g. `https://plc.directory`. The "
-            + "embedded one knows only identities made here.")
+            + "embedded one is asked by nobody else. Like the open one it takes operations from whoever has signed them with a "
+            + "key of the identity, so that it may also hold identities of people who live elsewhere.")
     static let crawlers = ConfigurationKey(
         "crawlers", list(of: .origin), [],
         "Relays that are asked to crawl this server: at start and when there is news, at most every 20 minutes.")

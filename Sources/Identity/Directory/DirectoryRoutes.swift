@@ -31,6 +31,7 @@ package struct DirectoryRoutes: Sendable {
             handler: getRecommendedDidCredentials)
         routes.get("/.well-known/atproto-did", access: .anyone, failures: .text, handler: atprotoDid)
         routes.get("/.well-known/did.json", access: .anyone, handler: didDocument)
+        routes.get("/tls-check", access: .anyone, failures: .text, handler: checkCertificate)
     }
 
     @Sendable private func resolveHandle(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
@@ -77,6 +78,12 @@ package struct DirectoryRoutes: Sendable {
             standing.status.hosting.isActive
         else { throw WebFailure.notFound }
         return .text(standing.did.string)
+    }
+
+    /// For a proxy that asks before it gets a certificate: 200 for names that are served here.
+    @Sendable private func checkCertificate(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+        guard try await directory.servesName(call.parameter("domain") ?? "") else { throw WebFailure.notFound }
+        return .text("ok\n")
     }
 
     @Sendable private func didDocument(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

@@ -168,6 +168,17 @@ package final class DirectoryService: IdentityDirectory {
         return await handles.resolve(handle, freshness: freshness)
     }
 
+    /// Whether a certificate is needed for `name`: the server's own, and the handles of accounts that live here and that
+    /// the world knows of.
+    func servesName(_ name: String) async throws -> Bool {
+        let name = name.lowercased()
+        if name == configuration.origin.host { return true }
+        guard let handle = try? Handle(parsing: name),
+            let standing = try await standings.standing(of: .handle(handle))
+        else { return false }
+        return standing.status.isKnownOutside
+    }
+
     /// Where `handle` points as the world outside sees it, whatever accounts say here; past every cache.
     func resolveOutside(_ handle: Handle) async -> DID? {
         await handles.resolve(handle, freshness: .fresh)

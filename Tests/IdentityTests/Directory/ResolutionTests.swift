@@ -46,6 +46,27 @@ struct ResolutionTests {
         await home.discard()
     }
 
+    @Test func certificatesAreForNamesServedHere() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        func status(_ name: String) async throws -> Int {
+            try await home.get("/tls-check", [("domain", name)]).status
+        }
+        for (name, expected) in [
+            ("localhost", 200), ("alice.test", 200), ("ALICE.test", 200), ("bobby.test", 404), ("test", 404),
+            ("a.alice.test", 404), ("", 404), ("far.example.org", 404), ("*.test", 404), ("127.0.0.1", 404),
+        ] {
+            #expect(try await status(name) == expected, "\(name)")
+        }
+        #expect(try await home.get("/tls-check").status == 404)
+        try await home.put(did, into: .suspended)
+        #expect(try await status("alice.test") == 200)
+        try await home.accounts.delete(did, by: .operator)
+        #expect(try await status("alice.test") == 404)
+        #expect(home.world.asked.isEmpty)
+        await home.discard()
+    }
+
     @Test func namesThatAreNotAskedFor() async throws {
         let home = try await Home()
         for name in ["nobody.test", "x.localhost", "x.onion", "x.invalid", "printer.local", "x.internal", "x.arpa"] {
