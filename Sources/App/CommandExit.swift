@@ -1,19 +1,62 @@
 import ATProtocol
+import Foundation
 
 /// Exit codes, those of `sysexits.h` where one fits.
 package enum CommandExit {
+    /// Wrong usage, as the parser of the command line has it.
+    package static let usage: Int32 = 64
+
     /// The exit code for a failure.
-    package static func code(of error: any Error) -> Int32 {
+    package static func code(of error: any Error) -> Int32 { CommandFailure(error).code }
+}
+
+/// How a failed command ends: its exit code, and what it says to programs and people.
+package struct CommandFailure: Sendable {
+    package let code: Int32
+    /// One word for programs; of a refusal the one the server gave.
+    package let name: String
+    /// A sentence for people.
+    package let message: String
+    /// What was found, where that is more than a sentence.
+    package let report: CommandOutput?
+
+    package init(_ error: any Error) {
+        (code, name) = Self.kind(of: error)
+        message = Self.message(of: error)
+        report = if case AdministrationError.unsound(let report) = error { report } else { nil }
+    }
+
+    /// Wrong usage that only a closer look shows.
+    package init(usage message: String) {
+        (code, name, report) = (CommandExit.usage, "Usage", nil)
+        self.message = message
+    }
+
+    /// One line of JSON.
+    package var json: String {
+        var map: DataMap = ["error": .string(name), "message": .string(message)]
+        map["report"] = report?.value
+        return String(decoding: DataValue.map(map).json(), as: UTF8.self)
+    }
+
+    private static func kind(of error: any Error) -> (Int32, String) {
         switch error {
-        case is ConfigurationMistakes: 78
-        case InstanceError.dataDirectory(.inUse): 75
-        case InstanceError.dataDirectory(.unavailable): 73
-        case AdministrationError.unreachable: 69
-        case AdministrationError.refused(let status, _, _): status < 500 ? 65 : 70
-        case AdministrationError.file: 66
-        case AdministrationError.unsound: 1
-        case is RepositoryError: 65
-        default: 1
+        case is ConfigurationMistakes: (78, "InvalidConfiguration")
+        case InstanceError.dataDirectory(.inUse): (75, "DataInUse")
+        case InstanceError.dataDirectory(.unavailable): (73, "DataUnavailable")
+        case InstanceError.dataDirectory(.noInstance): (66, "NoInstance")
+        case AdministrationError.unreachable: (69, "Unreachable")
+        case AdministrationError.refused(let status, let name, _): (status < 500 ? 65 : 70, name)
+        case AdministrationError.file: (66, "FileUnusable")
+        case AdministrationError.unsound: (1, "Unsound")
+        case is RepositoryError: (65, "InvalidRepository")
+        default: (1, "Failed")
         }
+    }
+
+    /// What Foundation throws describes itself for programmers.
+    private static func message(of error: any Error) -> String {
+        guard error is CocoaError || error is POSIXError || type(of: error) == NSError.self else { return "\(error)" }
+        return (error as NSError).localizedDescription
     }
 }

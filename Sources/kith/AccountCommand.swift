@@ -39,6 +39,8 @@ struct AccountCommand: AsyncParsableCommand {
         @Option(name: .customLong("role"), help: "admin, moderator, partner-manager or auditor; may be repeated.")
         var roles: [String] = []
 
+        func check() throws { try OptionCheck.roles(roles, "--role") }
+
         func perform(_ administration: Administration) async throws -> CommandOutput {
             try await administration.createAccount(
                 handle: handle, email: email, password: try secret.read(), roles: roles)
@@ -58,6 +60,11 @@ struct AccountCommand: AsyncParsableCommand {
         var role: String?
         @Option(help: "A part of the handle or of the address.")
         var search: String?
+
+        func check() throws {
+            try OptionCheck.word(status, "--status", of: CommandWords.accountStatuses)
+            try OptionCheck.word(role, "--role", of: CommandWords.roles)
+        }
 
         func perform(_ administration: Administration) async throws -> CommandOutput {
             try await administration.listAccounts(status: pending ? "pending" : status, role: role, search: search)
@@ -86,6 +93,11 @@ struct AccountCommand: AsyncParsableCommand {
         var add: [String] = []
         @Option(help: "A role to take; may be repeated.")
         var remove: [String] = []
+
+        func check() throws {
+            try OptionCheck.roles(add, "--add")
+            try OptionCheck.roles(remove, "--remove")
+        }
 
         func perform(_ administration: Administration) async throws -> CommandOutput {
             try await administration.changeRoles(account.name, add: add, remove: remove)
@@ -124,7 +136,7 @@ struct AccountCommand: AsyncParsableCommand {
         @Flag(help: "Yes, delete it.")
         var yes = false
 
-        func validate() throws {
+        func check() throws {
             guard yes else { throw ValidationError("this can't be undone: say --yes") }
         }
 

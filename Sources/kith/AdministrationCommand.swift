@@ -4,12 +4,19 @@ import ArgumentParser
 /// A command that asks the instance in a data folder for something and prints the answer.
 protocol AdministrationCommand: AsyncParsableCommand {
     var common: AdministrationOptions { get }
+    /// Looks closer at what was given, before anything is opened.
+    ///
+    /// - Throws: `ValidationError`.
+    func check() throws
     func perform(_ administration: Administration) async throws -> CommandOutput
 }
 
 extension AdministrationCommand {
+    func check() throws {}
+
     func run() async throws {
-        try await Outcome.run { _ in
+        try await Outcome.run(for: common.telling) { _ in
+            try check()
             let configuration = try common.settings.sources().rememberedConfiguration()
             let output = try await AdministrationSession.run(configuration) { client in
                 try await perform(Administration(client))
@@ -25,6 +32,22 @@ struct AdministrationOptions: ParsableArguments {
 
     @Flag(help: "Print JSON.")
     var json = false
+
+    var telling: Outcome.Telling { json ? .programs : .people }
+}
+
+/// Looks at the values of options.
+enum OptionCheck {
+    /// - Throws: `ValidationError` for a value that is none of `words`.
+    static func word(_ value: String?, _ option: String, of words: [String]) throws {
+        guard let value, !words.contains(value) else { return }
+        throw ValidationError("\(option) is one of \(words.joined(separator: ", ")), not '\(value)'")
+    }
+
+    /// - Throws: `ValidationError` for the first that is no role.
+    static func roles(_ values: [String], _ option: String) throws {
+        for value in values { try word(value, option, of: CommandWords.roles) }
+    }
 }
 
 /// A password, on the command line for scripts that may, or better on standard input.

@@ -25,6 +25,14 @@ struct InviteCommand: AsyncParsableCommand {
         @Option(help: "A note to yourself.")
         var note: String?
 
+        func check() throws {
+            guard CommandWords.inviteUses.contains(uses) else {
+                throw ValidationError("--uses is a number from 1 to \(CommandWords.inviteUses.upperBound)")
+            }
+            guard let expires, !CommandWords.isMoment(expires) else { return }
+            throw ValidationError("--expires is a moment such as 2027-01-31T00:00:00Z, not '\(expires)'")
+        }
+
         func perform(_ administration: Administration) async throws -> CommandOutput {
             try await administration.createInvite(uses: uses, expires: expires, boundTo: boundTo, note: note)
         }
@@ -36,6 +44,8 @@ struct InviteCommand: AsyncParsableCommand {
         @OptionGroup var common: AdministrationOptions
         @Option(help: "active, expired or exhausted.")
         var status: String?
+
+        func check() throws { try OptionCheck.word(status, "--status", of: CommandWords.inviteStatuses) }
 
         func perform(_ administration: Administration) async throws -> CommandOutput {
             try await administration.listInvites(status: status)

@@ -86,7 +86,7 @@ struct RepoCommand: AsyncParsableCommand {
 
         func run() async throws {
             guard FileManager.default.fileExists(atPath: target) else { return try await Hosted.run(target, common) }
-            try await Outcome.run { bar in
+            try await Outcome.run(for: common.telling) { bar in
                 let configuration = try common.settings.sources().rememberedConfiguration()
                 let output = try await ArchiveFiles.verify(
                     target, keys: try keySource, configuration: configuration, report: bar.show)
@@ -127,7 +127,7 @@ enum RepositoryRun {
     static func run(
         _ common: AdministrationOptions, _ body: (RepositoryAdministration) async throws -> CommandOutput
     ) async throws {
-        try await Outcome.run { bar in
+        try await Outcome.run(for: common.telling) { bar in
             let configuration = try common.settings.sources().rememberedConfiguration()
             let output = try await AdministrationSession.run(configuration) { client in
                 try await body(RepositoryAdministration(Administration(client), report: bar.show))

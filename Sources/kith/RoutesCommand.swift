@@ -14,7 +14,7 @@ struct RoutesCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        try await Outcome.run { _ in
+        try await Outcome.run(for: json ? .programs : .people) { _ in
             let output = try await RouteListing.make()
             StandardOutput.write(json ? output.json : output.text)
         }
@@ -41,7 +41,7 @@ struct ConfigurationCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        try await Outcome.run { _ in
+        try await Outcome.run(for: json ? .programs : .people) { _ in
             if example { return StandardOutput.write(ConfigurationReference.example, terminator: "") }
             if markdown { return StandardOutput.write(ConfigurationReference.markdown, terminator: "") }
             let output = try settings.sources().report()

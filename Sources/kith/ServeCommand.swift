@@ -14,7 +14,8 @@ struct ServeCommand: AsyncParsableCommand {
               KITH_HOSTNAME=kith.example.org kith serve --data /var/lib/kith
 
             Each key of docs/configuration.md can also be set in the environment or in the file. SIGTERM or Ctrl-C stops the \
-            server once accepted requests are answered. Exit codes: 0 stopped, 78 mistakes in the configuration, 1 a failure.
+            server once accepted requests are answered. Exit codes: 0 stopped, 73 the data folder can't be made, \
+            75 it is in use, 78 mistakes in the configuration, 1 any other failure.
             """)
 
     @OptionGroup var settings: SettingsOptions

@@ -20,7 +20,9 @@ struct AdministrationTests {
         let configuration = try test.configuration()
         switch way {
         case .alone:
-            try await AdministrationSession.run(configuration) { try await body(Administration($0)) }
+            try await AdministrationSession.run(configuration, emptyFolder: .filled) {
+                try await body(Administration($0))
+            }
         case .beside:
             try await test.serve { _, _ in
                 try await AdministrationSession.run(configuration) { try await body(Administration($0)) }
@@ -79,6 +81,52 @@ struct AdministrationTests {
                 _ = try await administration.createAccount(handle: "x", email: nil, password: "weak", roles: [])
             } throws: { CommandExit.code(of: $0) == 65 }
         }
+    }
+
+    /// A command over the wrong folder makes no server there.
+    @Test func aFolderWithoutAnInstanceIsRefusedAndLeftAlone() async throws {
+        let test = TestInstance()
+        let configuration = try test.configuration()
+        for exists in [false, true] {
+            if exists {
+                try FileManager.default.createDirectory(atPath: test.folder.path, withIntermediateDirectories: true)
+            }
+            await #expect {
+                try await AdministrationSession.run(configuration) { _ in }
+            } throws: { error in
+                guard case InstanceError.dataDirectory(.noInstance) = error else { return false }
+                return CommandExit.code(of: error) == 66
+            }
+            let left = try? FileManager.default.contentsOfDirectory(atPath: test.folder.path)
+            #expect(left == (exists ? [] : nil))
+        }
+        try await test.open().close()
+        try await AdministrationSession.run(configuration) { _ in }
+    }
+
+    @Test func filesThatCannotBeReadAreToldOf() async throws {
+        let configuration = try TestInstance().configuration()
+        for path in ["/tmp", "/nowhere/at.all"] {
+            await #expect {
+                _ = try await ArchiveFiles.verify(path, keys: .none, configuration: configuration) { _ in }
+            } throws: { error in
+                guard case AdministrationError.file(path, _) = error else { return false }
+                return CommandExit.code(of: error) == 66
+            }
+        }
+    }
+
+    @Test func failuresAreToldToPrograms() throws {
+        func json(_ error: any Error) throws -> DataValue {
+            try DataValue(json: Array(CommandFailure(error).json.utf8))
+        }
+        let refused = AdministrationError.refused(status: 400, error: "NotFound", message: "Account not found")
+        #expect(try json(refused) == ["error": "NotFound", "message": "Account not found (NotFound)"])
+        let unsound = AdministrationError.unsound(CommandOutput(["did": "did:web:x.test"], text: "table"))
+        #expect(try json(unsound)["report"]?["did"] == "did:web:x.test")
+        let raw = NSError(domain: NSPOSIXErrorDomain, code: 13)
+        #expect(try json(raw)["message"]?.stringValue?.contains("Domain") == false)
+        #expect(CommandFailure(usage: "so not").code == 64)
     }
 
     /// A server that died left its ticket, and nobody holds the lock: the command opens the folder itself.

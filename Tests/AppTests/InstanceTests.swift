@@ -15,6 +15,18 @@ struct InstanceTests {
         ).status
     }
 
+    @Test func aTakenPortIsToldOfInASentence() async throws {
+        try await TestInstance().serve { _, client async throws in
+            var other = TestInstance()
+            other.settings["port"] = "\(client.port)"
+            let instance = try await other.open()
+            await #expect {
+                try await AdministrationSession.withServing(instance) { _ in }
+            } throws: { "\($0)" == "can't listen on 127.0.0.1 port \(client.port): Address already in use" }
+            await instance.close()
+        }
+    }
+
     @Test func whatItKeepsOutlivesIt() async throws {
         let test = TestInstance()
         try await test.serve { _, client async throws in

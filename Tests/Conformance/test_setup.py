@@ -1,12 +1,48 @@
 """The first minute: a one-time link, an administrator, and the operator's commands."""
 
 import json
+import pathlib
 import re
 
 import pytest
 
 import judge
 import kith
+
+
+def told(done):
+    """The one line of JSON that a failed command told programs."""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and done.stdout == "", f"{done.stdout}\n{done.stderr}"
+    return json.loads(lines[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["account", "list", "--status", "bogus"], 64),
+        (["account", "list", "--role", "bogus"], 64),
+        (["account", "delete", "ada"], 64),
+        (["invite", "create", "--expires", "yesterday"], 64),
+        (["invite", "create", "--uses", "0"], 64),
+        (["invite", "list", "--status", "bogus"], 64),
+        (["account", "show", "nobody-at-all"], 65),
+        (["repo", "verify", "/tmp"], 66),
+        (["account", "list", "--data", "./none"], 66),
+        (["account", "list", "--config", "./none.yaml"], 78),
+    ],
+)
+def test_failed_commands(server, arguments, code):
+    if "--data" not in arguments:
+        arguments = [*arguments, "--data", str(server.folder)]
+    done = server.command(*arguments, check=False)
+    assert done.returncode == code, f"{done.returncode}\n{done.stderr}"
+    assert done.stderr and "Domain" not in done.stderr, done.stderr
+    done = server.command(*arguments, "--json", check=False)
+    assert done.returncode == code, f"{done.returncode}\n{done.stderr}"
+    failure = told(done)
+    assert failure["error"] and failure["message"]
+    assert not pathlib.Path("none").exists()
 
 
 @pytest.fixture

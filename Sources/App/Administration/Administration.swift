@@ -7,8 +7,10 @@ package struct CommandOutput: Sendable {
     package let json: String
     /// For people.
     package let text: String
+    let value: DataValue
 
     package init(_ value: DataValue, text: String) {
+        self.value = value
         json = String(decoding: value.json(), as: UTF8.self)
         self.text = text
     }

@@ -13,8 +13,8 @@ package enum AdministrationError: Error, Sendable, CustomStringConvertible {
     case unreachable(String)
     /// A file of this machine can't be read or written.
     case file(path: String, reason: String)
-    /// What was asked for is damaged; the report is told already.
-    case unsound
+    /// What was asked for is damaged; how.
+    case unsound(CommandOutput)
 
     package var description: String {
         switch self {
@@ -66,14 +66,11 @@ package struct AdministrationClient: Sendable {
         _ nsid: String, _ parameters: [(String, String)], file path: String, type: String,
         progress: @escaping @Sendable (Int, Int) -> Void
     ) async throws -> DataValue {
-        guard let file = FileHandle(forReadingAtPath: path), let size = try? file.seekToEnd() else {
-            throw AdministrationError.file(path: path, reason: "can't be read")
-        }
-        try file.seek(toOffset: 0)
+        let (file, size) = try InputFile.open(path)
         var request = request(nsid, parameters)
         request.method = .POST
         request.headers.add(name: "Content-Type", value: type)
-        let pieces = FilePieces(file: file, pieceByteCount: Self.pieceByteCount) { progress($0, Int(size)) }
+        let pieces = FilePieces(file: file, path: path, pieceByteCount: Self.pieceByteCount) { progress($0, size) }
         request.body = .stream(pieces, length: .known(Int64(size)))
         return try await value(of: request)
     }
@@ -100,6 +97,8 @@ package struct AdministrationClient: Sendable {
         do {
             return try await HTTPClient.shared.execute(request, timeout: Self.timeout)
         } catch let error as CancellationError {
+            throw error
+        } catch let error as AdministrationError {
             throw error
         } catch {
             throw AdministrationError.unreachable("\(ticket.address): \(error)")
@@ -137,6 +136,7 @@ private struct FilePieces: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
 
     let file: FileHandle
+    let path: String
     let pieceByteCount: Int
     let progress: @Sendable (Int) -> Void
 
@@ -145,7 +145,8 @@ private struct FilePieces: AsyncSequence, Sendable {
         var count = 0
 
         mutating func next() async throws -> ByteBuffer? {
-            guard let data = try pieces.file.read(upToCount: pieces.pieceByteCount), !data.isEmpty else { return nil }
+            let data = try InputFile.read(pieces.file, upToCount: pieces.pieceByteCount, path: pieces.path)
+            guard !data.isEmpty else { return nil }
             count += data.count
             pieces.progress(count)
             return ByteBuffer(bytes: data)

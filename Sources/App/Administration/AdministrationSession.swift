@@ -3,12 +3,24 @@
 /// One way for both: a command speaks XRPC as the operator, so that every rule and every line of the audit holds for it,
 /// too. See docs/decisions/0006-commands-are-clients.md.
 package enum AdministrationSession {
+    /// What becomes of a data directory in which no instance lives.
+    package enum EmptyFolder: Sendable, Hashable {
+        /// Refused, and nothing is made in it: a command makes no server by a slip of the keyboard.
+        case refused
+        /// An instance is made in it.
+        case filled
+    }
+
     /// Runs `body` with a client for the instance of the configuration.
     ///
     /// - Throws: `InstanceError`, `AdministrationError`, what `body` throws.
     package static func run<Result: Sendable>(
-        _ configuration: Configuration, _ body: (AdministrationClient) async throws -> Result
+        _ configuration: Configuration, emptyFolder: EmptyFolder = .refused,
+        _ body: (AdministrationClient) async throws -> Result
     ) async throws -> Result {
+        guard emptyFolder == .filled || DataDirectory(configuration.data).holdsInstance else {
+            throw InstanceError.dataDirectory(.noInstance(path: configuration.data))
+        }
         var quiet = configuration
         quiet.logLevel = .error
         quiet.host = "127.0.0.1"

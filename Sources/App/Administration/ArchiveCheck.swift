@@ -29,15 +29,14 @@ package struct ArchiveCheck: Sendable {
     ///
     /// - Throws: `AdministrationError.file`; `RepositoryError` for the first fault.
     package func read(file path: String) throws {
-        guard let file = FileHandle(forReadingAtPath: path), let size = try? file.seekToEnd() else {
-            throw AdministrationError.file(path: path, reason: "can't be read")
-        }
-        try file.seek(toOffset: 0)
+        let (file, size) = try InputFile.open(path)
         var done = 0
-        while let data = try file.read(upToCount: Self.pieceByteCount), !data.isEmpty {
+        while true {
+            let data = try InputFile.read(file, upToCount: Self.pieceByteCount, path: path)
+            guard !data.isEmpty else { return }
             try append([UInt8](data))
             done += data.count
-            report(WorkProgress("reading", done: done, total: Int(size), unit: .bytes))
+            report(WorkProgress("reading", done: done, total: size, unit: .bytes))
         }
     }
 

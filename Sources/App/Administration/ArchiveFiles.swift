@@ -1,4 +1,5 @@
 package import ATProtocol
+import Base
 import Foundation
 
 /// Checks of archives that lie in files, hosted here or not.
@@ -36,21 +37,29 @@ package enum ArchiveFiles {
             case .given(let key): key
             case .none: nil
             case .document:
-                try await AdministrationSession.run(lookingUp(configuration)) { client in
+                try await lookingUp(configuration) { client in
                     try await RepositoryAdministration(Administration(client), report: report).signingKey(of: owner)
                 }
             }
         return try check.verify(did: nil, key: key).output
     }
 
-    /// The instance of the configuration where there is one, else one in a folder that is thrown away.
-    private static func lookingUp(_ configuration: Configuration) -> Configuration {
-        guard !FileManager.default.fileExists(atPath: configuration.data + "/kith.lock") else { return configuration }
+    /// Asks the instance of the configuration where there is one, else one in a folder that is thrown away.
+    private static func lookingUp<Result: Sendable>(
+        _ configuration: Configuration, _ body: (AdministrationClient) async throws -> Result
+    ) async throws -> Result {
+        guard !DataDirectory(configuration.data).holdsInstance else {
+            return try await AdministrationSession.run(configuration, body)
+        }
         var passing = configuration
-        passing.data = FileManager.default.temporaryDirectory.appendingPathComponent("kith-look-up").path
+        passing.data =
+            FileManager.default.temporaryDirectory.appendingPathComponent(
+                "kith-look-up-" + Hex.encode(SystemRandomness().bytes(8))
+            ).path
+        defer { try? FileManager.default.removeItem(atPath: passing.data) }
         passing.database = .sqlite(path: passing.data + "/kith.sqlite")
         passing.blobs = .file(path: passing.data + "/blobs")
         passing.administrator = nil
-        return passing
+        return try await AdministrationSession.run(passing, emptyFolder: .filled, body)
     }
 }

@@ -72,8 +72,7 @@ package struct RepositoryAdministration: Sendable {
         let stored = try await administration.client.query(
             "social.kith.admin.verifyRepository", [("did", did.string)])
         guard stored["sound"]?.booleanValue == true else {
-            StandardError.write(Self.lines(stored))
-            throw AdministrationError.unsound
+            throw AdministrationError.unsound(CommandOutput(stored, text: Self.lines(stored)))
         }
         let check = try ArchiveCheck(report: report)
         defer { check.remove() }
@@ -91,8 +90,7 @@ package struct RepositoryAdministration: Sendable {
         let isSound = found["sound"]?.booleanValue == true
         if isSound, scope != .always { return CommandOutput(found, text: Self.lines(found) + "\n\nnothing to mend") }
         if scope == .never {
-            StandardError.write(Self.lines(found))
-            throw AdministrationError.unsound
+            throw AdministrationError.unsound(CommandOutput(found, text: Self.lines(found)))
         }
         report(.waiting("laying the tree anew"))
         let outcome = try await administration.client.call(

@@ -5,6 +5,8 @@ import Foundation
 package enum DataDirectoryError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Another process uses it.
     case inUse(path: String, processID: Int?)
+    /// Nothing of an instance is in it.
+    case noInstance(path: String)
     /// A part of it can't be made, read or written.
     case unavailable(path: String, reason: String)
 
@@ -12,6 +14,7 @@ package enum DataDirectoryError: Error, Sendable, Hashable, CustomStringConverti
         switch self {
         case .inUse(let path, let processID):
             "\(path) is in use by another server" + (processID.map { " (process \($0))" } ?? "")
+        case .noInstance(let path): "\(path) holds no server's data; see --data, and kith serve, which makes it"
         case .unavailable(let path, let reason): "\(path): \(reason)"
         }
     }
@@ -36,6 +39,11 @@ package struct DataDirectory: Sendable {
     package var temporary: String { path + "/tmp" }
     var lockFile: String { path + "/kith.lock" }
     var operatorFile: String { path + "/secrets/operator" }
+
+    /// Whether an instance was ever opened in it, or brought there.
+    var holdsInstance: Bool {
+        [lockFile, keyFile, nameFile, path + "/kith.sqlite"].contains { FileManager.default.fileExists(atPath: $0) }
+    }
 
     /// The public name under which the directory was last served, `host` or `host:port`.
     var servedName: String? {
@@ -86,8 +94,9 @@ package struct DataDirectory: Sendable {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: Int(mode)])
         } catch {
-            let reason = (error as NSError).userInfo[NSUnderlyingErrorKey].map { "\($0)" } ?? "can't be made"
-            throw .unavailable(path: path, reason: reason)
+            let cause = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
+            let reason = cause.map { String(cString: strerror(Int32($0.code))) } ?? error.localizedDescription
+            throw .unavailable(path: path, reason: "can't be made: \(reason)")
         }
         guard access(path, R_OK | W_OK | X_OK) == 0 else {
             throw .unavailable(path: path, reason: String(cString: strerror(errno)))

@@ -6,6 +6,12 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// The listener: accepts connections and serves them until it is told to stop.
 ///
 /// As a `Service` it runs until graceful shutdown: then it accepts no more, closes idle connections and WebSockets
@@ -28,6 +34,15 @@ package struct HTTPServer: Service {
 
     /// Listening ended although nobody asked for it.
     package struct ListenerDied: Error {}
+
+    /// The address can't be listened on; why, as a clause.
+    package struct ListenFailure: Error, CustomStringConvertible {
+        package let host: String
+        package let port: Int
+        package let reason: String
+
+        package var description: String { "can't listen on \(host) port \(port): \(reason)" }
+    }
 
     private let configuration: Configuration
     private let channel: ServerChannel
@@ -60,8 +75,20 @@ package struct HTTPServer: Service {
             try? await group?.shutdownGracefully()
         } catch {
             try? await group?.shutdownGracefully()
-            throw error
+            throw listenFailure(error) ?? error
         }
+    }
+
+    /// What keeps the address from being taken; nil for what ends a server that listens.
+    private func listenFailure(_ error: any Error) -> ListenFailure? {
+        let reason: String
+        switch error {
+        case let error as IOError where [EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(error.errnoCode):
+            reason = String(cString: strerror(error.errnoCode))
+        case SocketAddressError.unknown: reason = "there is no such host"
+        default: return nil
+        }
+        return ListenFailure(host: configuration.host, port: configuration.port, reason: reason)
     }
 
     private func serve(on group: MultiThreadedEventLoopGroup) async throws {
