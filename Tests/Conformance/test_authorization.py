@@ -148,7 +148,9 @@ def kinds(server):
 
 SYNC = {
     "com.atproto.sync.getRepo": {},
+    "com.atproto.sync.getCheckout": {},
     "com.atproto.sync.getLatestCommit": {},
+    "com.atproto.sync.getHead": {},
     "com.atproto.sync.listBlobs": {},
     "com.atproto.sync.getBlob": {"cid": "$blob"},
     "com.atproto.sync.getBlocks": {"cids": "$cid"},
@@ -228,7 +230,7 @@ def test_reads_of_inactive_accounts(inactive):
     record = anonymous.get("com.atproto.repo.getRecord", repo=owner.did, collection="com.example.note", rkey="first")
     assert record.status == 400, str(record)
     records = anonymous.get("com.atproto.repo.listRecords", repo=owner.did, collection="com.example.note")
-    assert records.status == 400, str(records)
+    assert records.status == 400 and records.error == "InvalidRequest", str(records)
     described = anonymous.get("com.atproto.repo.describeRepo", repo=owner.did)
     assert described.status == 400 and described.error == STATES[state][1], str(described)
     resolved = anonymous.get("com.atproto.identity.resolveHandle", handle=owner.handle)
@@ -274,11 +276,17 @@ def test_refresh_of_inactive_accounts(inactive):
 
 def test_taken_down_account_may_leave_with_its_data(server):
     cast = Cast(server)
+    head = cast.owner.head()["cid"]
     take_down(server, cast.owner)
     session = server.sign_in(cast.owner.handle, allowTakendown=True)
     assert session.get("com.atproto.sync.getRepo", did=session.did).status == 200
     assert session.get("com.atproto.sync.listBlobs", did=session.did).status == 200
     assert session.get("com.atproto.sync.getBlob", did=session.did, cid=cast.blob).status == 200
+    for nsid in ("getRecord", "getBlocks", "getLatestCommit", "getHead"):
+        answer = session.get(
+            f"com.atproto.sync.{nsid}", did=session.did, collection="com.example.note", rkey="first", cids=head
+        )
+        assert answer.status == 400 and answer.error == "InvalidToken", f"{nsid}: {answer}"
     assert session.create("com.example.note", {"$type": "com.example.note"}).status in (400, 401, 403)
     assert session.post("com.atproto.server.activateAccount").status in (400, 401, 403)
 

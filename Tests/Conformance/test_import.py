@@ -353,6 +353,19 @@ def test_an_active_account_is_not_overwritten(server):
         assert client.head() == before
 
 
+def test_an_older_archive_takes_a_deactivated_account(server):
+    client = server.account()
+    older = client.car()
+    client.create("com.example.note", {"$type": "com.example.note"}).ok()
+    before = client.head()
+    answer = bring(client, older)
+    assert answer.status == 400 and answer.error == "InvalidRequest" and "older" in answer.message, str(answer)
+    assert client.head() == before
+    client.post("com.atproto.server.deactivateAccount", {}).ok()
+    bring(client, older).ok()
+    assert client.head()["rev"] > before["rev"]
+
+
 def test_moving_in_needs_proof(server):
     """Nobody gets an account for a name that isn't theirs."""
     name = kith.unique("thief")

@@ -39,7 +39,7 @@ struct ServerRoutes: Sendable {
 
     private func health() async throws -> XRPCResponse {
         do {
-            _ = try await database.read { scope in try scope.first("SELECT 1") }
+            try await database.answer()
         } catch {
             throw HealthFailure()
         }

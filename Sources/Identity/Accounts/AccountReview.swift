@@ -107,14 +107,20 @@ extension AccountService {
 
     /// Puts restrictions on an account or lifts them, each by itself; what its owner decided stays as it is.
     ///
-    /// - Throws: as `change`.
+    /// A takedown is told to the network again when it holds already: whoever asks for it twice has reason to think that
+    /// somebody missed it.
+    /// - Throws: `AccountError.invalidInput` for taking down and lifting a suspension at once; as `change`.
     package func restrict(
         _ did: DID, _ restriction: Restriction, by authority: Authority
     ) async throws -> AccountDetails {
+        guard restriction.takedown != .applied || restriction.suspension != .lifted else {
+            throw AccountError.invalidInput("an account can't be taken down and activated at once")
+        }
         let suspension = restriction.suspension.map { $0 == .applied ? AccountChange.suspend : .unsuspend }
         return switch restriction.takedown {
         case .applied?:
-            try await apply([.takedown, suspension].compactMap { $0 }, to: did, by: authority)
+            try await apply(
+                [.takedown, suspension].compactMap { $0 }, to: did, by: authority, telling: .always)
         case .lifted?: try await apply([suspension, .restore].compactMap { $0 }, to: did, by: authority)
         case nil: try await apply([suspension].compactMap { $0 }, to: did, by: authority)
         }
@@ -145,13 +151,24 @@ extension AccountService {
 
     // MARK: The rules
 
+    /// When the network is told of an account's state.
+    private enum Telling: Sendable, Hashable {
+        case whenChanged
+        case always
+    }
+
     private func apply(
-        _ changes: [AccountChange], to did: DID, by authority: Authority, deleteAfter: Timestamp? = nil
+        _ changes: [AccountChange], to did: DID, by authority: Authority, deleteAfter: Timestamp? = nil,
+        telling: Telling = .whenChanged
     ) async throws -> AccountDetails {
         let now = clock.now()
         return try await database.write { [self] write in
             guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
-            return try apply(changes, to: account, by: authority, deleteAfter: deleteAfter, now: now, in: write)
+            let after = try apply(changes, to: account, by: authority, deleteAfter: deleteAfter, now: now, in: write)
+            if telling == .always, account.isAnnounced, after.status.hosting == account.status.hosting {
+                _ = try log.append(AccountEvents.account(did, hosting: after.status.hosting, now: now), in: write)
+            }
+            return after
         }
     }
 

@@ -42,14 +42,13 @@ package struct AdministrationRoutes: Sendable {
     }
 
     private static func subject(_ account: AccountDetails) -> DataValue {
-        let measures = account.state.measures
-        let isHidden =
-            account.state.presence == .away || account.state.admission != .admitted
-            || !measures.isDisjoint(with: [.suspension, .disablement])
+        var beside = account.state
+        let isTakenDown = beside.measures.remove(.takedown) != nil
+        var deactivated: DataMap = ["applied": .boolean(beside.status != .approved)]
+        if beside.status != .approved { deactivated["ref"] = .string(beside.status.rawValue) }
         return [
             "subject": ["$type": .string(repositoryType), "did": .string(account.did.string)],
-            "takedown": ["applied": .boolean(measures.contains(.takedown))],
-            "deactivated": ["applied": .boolean(isHidden)],
+            "takedown": ["applied": .boolean(isTakenDown)], "deactivated": .map(deactivated),
         ]
     }
 }

@@ -1,4 +1,4 @@
-import ATProtocol
+package import ATProtocol
 package import Base
 import Synchronization
 
@@ -18,12 +18,19 @@ package enum RepositoryImportError: Error, Sendable, Hashable, WireConvertible {
     case underway
     /// Others hold all that imports may hold; may be tried again.
     case overloaded
+    /// The archive is older than the repository of an account that is active.
+    case older(than: TID)
 
     package var wire: WireFailure {
         switch self {
         case .underway:
             WireFailure(
                 status: 409, error: "ImportInProgress", message: "Another import into this repository is underway.")
+        case .older(let rev):
+            WireFailure(
+                status: 400, error: "InvalidRequest",
+                message: "The archive is older than the repository, which is at \(rev). "
+                    + "Deactivate the account first if it is to go back.")
         case .overloaded:
             WireFailure(
                 status: 503, error: "ServiceUnavailable",

@@ -128,11 +128,19 @@ package struct RepositoryExport: Sendable {
         }
     }
 
+    /// Blocks that can be asked for at once.
+    package static let blockCountMax = 500
+
     /// Blocks by CID, as an archive without roots.
     ///
-    /// - Throws: `.blockNotFound` for the first that is not part of the present state.
+    /// - Parameter cids: at most `blockCountMax`.
+    /// - Throws: `.invalidRequest` for more; `.blockNotFound` for the first that is not part of the present state.
     package func blocks(_ cids: [CID], of did: DID) async throws -> [UInt8] {
-        try await database.read { scope in
+        guard cids.count <= Self.blockCountMax else {
+            throw RepositoryReadError.invalidRequest(
+                "cids: at most \(Self.blockCountMax) blocks can be asked for at once")
+        }
+        return try await database.read { scope in
             guard let row = try RepositoryStore.repository(did, in: scope) else {
                 throw RepositoryReadError.repositoryNotFound
             }

@@ -109,6 +109,23 @@ package struct RepositoryImport: Sendable {
         }
     }
 
+    /// Who is active doesn't go back in time by mistake; deactivating is how one says that it is none.
+    private static func check(
+        _ status: AccountStatus, _ authority: Authority, imported: TID?, data: CID, over present: RepositoryRow
+    ) throws {
+        guard authority == .owner else { return }
+        switch status {
+        case .deactivated: return
+        case .approved:
+            // What is there already may come again: an answer may have been lost.
+            guard data != present.data else { return }
+            guard let imported, imported >= present.rev else {
+                throw RepositoryImportError.older(than: present.rev)
+            }
+        case .pending, .rejected, .disabled, .suspended, .takendown: throw RepositoryWriteError.inactive(status)
+        }
+    }
+
     private func adopt(
         tree: Int64, data: CID, over before: RepositoryRow, imported: TID?, counts: ArchiveLaying.Counts,
         by authority: Authority
@@ -125,9 +142,7 @@ package struct RepositoryImport: Sendable {
             guard let status = try accounts.status(of: before.did, in: scope) else {
                 throw RepositoryWriteError.notHosted
             }
-            guard authority == .operator || status == .approved || status == .deactivated else {
-                throw RepositoryWriteError.inactive(status)
-            }
+            try Self.check(status, authority, imported: imported, data: data, over: before)
             guard
                 try RepositoryStore.adopt(
                     tree, commit: commit, recordCount: counts.records, nodeCount: counts.nodes, over: before, in: scope)

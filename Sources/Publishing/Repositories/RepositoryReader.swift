@@ -35,10 +35,10 @@ package struct RepositoryReader: Sendable {
 
     /// The active account that `identifier` names.
     ///
-    /// - Throws: `.repositoryNotFound` also for inactive ones: `repo.*` does not tell states apart.
-    package func activeAccount(_ identifier: ATIdentifier) async throws -> AccountStanding {
+    /// - Throws: `.invalidRequest` when there is none, and also for inactive ones: `repo.*` does not tell states apart.
+    private func activeAccount(_ identifier: ATIdentifier) async throws -> AccountStanding {
         guard let standing = try await accounts.standing(of: identifier), standing.status.hosting.isActive else {
-            throw RepositoryReadError.repositoryNotFound
+            throw RepositoryReadError.invalidRequest("Could not find repo: \(identifier.string)")
         }
         return standing
     }

@@ -19,12 +19,15 @@ package struct SyncRoutes: Sendable {
         routes.query("com.atproto.sync.getRecord", access: .optional, handler: getRecord)
         routes.query("com.atproto.sync.getBlocks", access: .optional, handler: getBlocks)
         routes.query("com.atproto.sync.getLatestCommit", access: .optional, handler: getLatestCommit)
+        routes.query("com.atproto.sync.getHead", access: .optional, handler: getHead)
+        routes.query(
+            "com.atproto.sync.getCheckout", access: .optionalExport, limits: [.perAddress(.export)], handler: getRepo)
         routes.query("com.atproto.sync.getRepoStatus", access: .anyone, handler: getRepoStatus)
         routes.query("com.atproto.sync.listRepos", access: .anyone, handler: listRepos)
         routes.query("com.atproto.sync.listReposByCollection", access: .anyone, handler: listReposByCollection)
     }
 
-    /// The strong validator of an archive is its head; a reader that has it need not be sent it again.
+    /// Also `getCheckout`, which has no `since`. The strong validator of an archive is its head; a reader that has it need not be sent it again.
     @Sendable private func getRepo(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let input = WriteInput(call)
         let row = try await reader.repository(try input.did("did"), for: call.caller)
@@ -68,15 +71,18 @@ package struct SyncRoutes: Sendable {
             }
             cids.append(cid)
         }
-        guard cids.count <= 500 else {
-            throw RepositoryReadError.invalidRequest("cids: at most 500 blocks can be asked for at once")
-        }
         return .bytes(try await export.blocks(cids, of: did), contentType: CARWriter.mimeType)
     }
 
     @Sendable private func getLatestCommit(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let row = try await reader.repository(try WriteInput(call).did("did"), for: call.caller)
         return .json(["cid": .string(row.commit.string), "rev": .string(row.rev.string)])
+    }
+
+    /// What `getLatestCommit` has replaced.
+    @Sendable private func getHead(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+        let row = try await reader.repository(try WriteInput(call).did("did"), for: call.caller)
+        return .json(["root": .string(row.commit.string)])
     }
 
     @Sendable private func getRepoStatus(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

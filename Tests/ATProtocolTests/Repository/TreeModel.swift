@@ -24,8 +24,8 @@ final class TestTree: TreeNodeSource {
 }
 
 enum Sample {
-    /// How many seeds a property is tried with: 2,000 in all over its steps here, more in `make soak`.
-    static var seedCount: UInt64 { UInt64(max(300, SyntaxVectors.fuzzInputCount / 100)) }
+    /// How many seeds a property is tried with; more in `make soak`.
+    static var seedCount: UInt64 { UInt64(max(2000, SyntaxVectors.fuzzInputCount / 100)) }
 
     /// A record CID that depends on `number` alone.
     static func record(_ number: Int) -> CID { CID.of(dagCBOR: DataValue.integer(Int64(number)).cbor()) }

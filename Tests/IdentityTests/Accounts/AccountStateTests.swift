@@ -88,6 +88,41 @@ struct AccountStateTests {
         await home.discard()
     }
 
+    @Test func aTakedownSaidAgainIsToldAgain() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        let seen = try await home.events().count
+        var takedown = AccountService.Restriction()
+        takedown.takedown = .applied
+        for _ in 0..<3 { _ = try await home.accounts.restrict(did, takedown, by: .operator) }
+        let told = try await home.events().dropFirst(seen)
+        #expect(told.map(\.kind) == [.account, .account, .account])
+        for event in told {
+            guard case .event(_, .account(let account)) = try FirehoseFrame(bytes: event.frame) else {
+                Issue.record("no #account")
+                continue
+            }
+            #expect(!account.isActive && account.status == .takendown)
+        }
+        #expect(try await home.audit(.accountTakedown).count == 1)
+        await home.discard()
+    }
+
+    @Test func theStatusNamesItsReason() async throws {
+        let home = try await Home()
+        let did = try await home.account("alice").account.did
+        for status in [AccountStatus.approved, .suspended, .deactivated, .disabled, .takendown] {
+            try await home.put(did, into: status)
+            let told = try await home.get(
+                "com.atproto.admin.getSubjectStatus", [("did", did.string)], headers: Home.basic)
+            let isHidden = status != .approved && status != .takendown
+            #expect(told.json["takedown"]?["applied"]?.booleanValue == (status == .takendown))
+            #expect(told.json["deactivated"]?["applied"]?.booleanValue == isHidden)
+            #expect(told.json["deactivated"]?["ref"]?.stringValue == (isHidden ? status.rawValue : nil))
+        }
+        await home.discard()
+    }
+
     @Test func sessionsEndWhereTheStateCallsForIt() async throws {
         let home = try await Home()
         let did = try await home.account("alice").account.did

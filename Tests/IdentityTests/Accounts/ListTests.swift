@@ -84,6 +84,8 @@ struct ListTests {
                 "com.atproto.admin.getSubjectStatus", [("did", did.string)], headers: Home.basic)
             #expect(told.json == answer.json)
         }
+        #expect(try await update(did, ["takedown": applied, "deactivated": lifted]).error == "InvalidRequest")
+        #expect(try await home.accounts.account("alice").status == .approved)
         #expect(try await update(did, ["takedown": applied], token: token).status == 403)
         #expect(try await update(did, ["deactivated": applied], token: token).status == 200)
         #expect(try await update(admin, ["deactivated": applied]).status == 403)

@@ -91,6 +91,25 @@ import Testing
         await house.discard()
     }
 
+    /// Whoever is active doesn't lose what they said since by an archive from before it.
+    @Test func anOlderArchiveTakesADeactivatedAccount() async throws {
+        let house = try await House()
+        let (did, archive) = try await source(house, count: 3)
+        let write = RepositoryWriterTests.write(.create(key: nil, record: [:]))
+        _ = try await house.writer.apply([write], to: did, by: house.caller(did))
+        let head = try #require(try await house.service.head(of: did))
+        await #expect(throws: RepositoryImportError.older(than: head.rev)) {
+            try await house.imports.run(Self.stream(archive), did: did, by: .owner)
+        }
+        #expect(try await house.service.head(of: did) == head)
+        // The present one may be laid anew, and the operator may go back.
+        _ = try await house.imports.run(Self.stream(try await house.archive(did)), did: did, by: .owner)
+        #expect(try await house.imports.run(Self.stream(archive), did: did, by: .operator).recordCount == 3)
+        house.accounts.set(.deactivated, of: did)
+        #expect(try await house.imports.run(Self.stream(archive), did: did, by: .owner).recordCount == 3)
+        await house.discard()
+    }
+
     /// One import into a repository at a time, and no more memory than there is for all of them.
     @Test func importsAreAdmittedWithinBounds() async throws {
         var limits = ImportLimits()

@@ -43,6 +43,22 @@ import Testing
         await #expect(throws: RepositoryReadError.repositoryInactive(status.hosting)) {
             try await house.reader.repository(did, for: .anonymous)
         }
+        // `repo.*` does not tell states apart.
+        let identifier = ATIdentifier.did(did)
+        await #expect(throws: RepositoryReadError.invalidRequest("Could not find repo: \(did)")) {
+            try await house.reader.records(
+                identifier, RepositoryWriterTests.collection, cursor: nil, isAscending: false, limit: 1)
+        }
+        await house.discard()
+    }
+
+    @Test func blocksAskedForAtOnceAreBounded() async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        let head = try #require(try await house.service.head(of: did)).commit
+        let most = [CID](repeating: head, count: RepositoryExport.blockCountMax)
+        #expect(try CARReader.read(try await house.export.blocks(most, of: did)).blocks.count == most.count)
+        await #expect(throws: RepositoryReadError.self) { try await house.export.blocks(most + [head], of: did) }
         await house.discard()
     }
 }
