@@ -74,6 +74,13 @@ struct WebSocketTests {
                     "/xrpc/test.kith.subscribe", Array(WebSocketPeer.handshake.dropLast()), 426, "UpgradeRequired"
                 ),
             ]
+            let other = WebSocketPeer.handshake.map { $0.0.hasSuffix("version") ? ($0.0, "8") : $0 }
+            let version = try await server.get("/xrpc/test.kith.subscribe", headers: other)
+            #expect(version.status == 426 && version.header("sec-websocket-version") == "13")
+            for key in ["", "x", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSE=", "dGhl HNhbXBsZSBub25jZQ=="] {
+                let headers = Array(WebSocketPeer.handshake.dropLast()) + [("sec-websocket-key", key)]
+                #expect(try await server.get("/xrpc/test.kith.subscribe", headers: headers).status == 400, "\(key)")
+            }
             for (target, headers, status, error) in cases {
                 let response = try await server.get(target, headers: headers)
                 #expect(response.status == status, "\(target)")
@@ -170,6 +177,12 @@ struct WebSocketTests {
             WebSocketPeer.frame(2, [UInt8](repeating: 0, count: 60_000), isFinal: false)
                 + WebSocketPeer.frame(0, [UInt8](repeating: 0, count: 60_000)), 1009
         ),
+        ("close of one byte", WebSocketPeer.frame(8, [3]), 1002),
+        ("close 999", WebSocketPeer.frame(8, [3, 231]), 1002),
+        ("close 1005", WebSocketPeer.frame(8, [3, 237]), 1002), ("close 1006", WebSocketPeer.frame(8, [3, 238]), 1002),
+        ("close 1015", WebSocketPeer.frame(8, [3, 247]), 1002),
+        ("close 5000", WebSocketPeer.frame(8, [19, 136]), 1002),
+        ("close without text", WebSocketPeer.frame(8, [3, 232, 0xFF]), 1007),
         ("flood", (0..<1100).flatMap { _ in WebSocketPeer.frame(2, []) }, 1008),
     ])
     func breaches(name: String, bytes: [UInt8], code: Int) async throws {

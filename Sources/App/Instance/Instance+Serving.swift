@@ -74,6 +74,7 @@ extension Instance {
         limits.archiveByteCountMax = configuration.importSizeBytesMax
         limits.connectionCountMax = configuration.connectionsMax
         limits.shutdownTimeout = configuration.shutdownTimeout
+        if !configuration.limitsRates { limits.streamCountPerAddressMax = .max }
         return limits
     }
 

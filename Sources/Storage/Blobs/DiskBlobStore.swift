@@ -13,6 +13,8 @@ import Foundation
 package final class DiskBlobStore: BlobStore {
     /// Bytes gathered before they are handed to the disk.
     private static let chunkSizeBytes = 256 * 1024
+    /// What each reader holds while it waits for its client.
+    private static let readSizeBytes = 64 * 1024
     private static let headSizeBytes = 512
 
     let root: String
@@ -77,7 +79,7 @@ package final class DiskBlobStore: BlobStore {
             let size = Int64(try file.status().st_size)
             let wanted = (range ?? 0..<size).clamped(to: 0..<size)
             let source = DiskChunkSource(
-                file: file, range: wanted, chunkSizeBytes: Self.chunkSizeBytes, threads: threads)
+                file: file, range: wanted, chunkSizeBytes: Self.readSizeBytes, threads: threads)
             return BlobContents(sizeBytes: size, range: wanted, source: source)
         }
     }

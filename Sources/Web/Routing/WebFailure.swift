@@ -30,6 +30,10 @@ package enum WebFailure: WireConvertible, Hashable {
     case headersTooLarge
     /// A subscription was asked for without a WebSocket handshake.
     case upgradeRequired
+    /// The client's address is taking as many streamed answers as it may (`ServerLimits.streamCountPerAddressMax`).
+    case tooManyAnswers
+    /// The range asked for lies outside of what there is.
+    case rangeNotSatisfiable(byteCount: Int64)
     /// The server has no room for this now.
     case unavailable(String)
 
@@ -74,7 +78,18 @@ package enum WebFailure: WireConvertible, Hashable {
         case .upgradeRequired:
             WireFailure(
                 status: 426, error: "UpgradeRequired", message: "This method is a WebSocket subscription",
-                headers: [.init(name: "upgrade", value: "websocket"), .init(name: "connection", value: "upgrade")])
+                headers: [
+                    .init(name: "upgrade", value: "websocket"), .init(name: "connection", value: "upgrade"),
+                    .init(name: "sec-websocket-version", value: "13"),
+                ])
+        case .tooManyAnswers:
+            WireFailure(
+                status: 429, error: "RateLimitExceeded", message: "Too many downloads at once from your address",
+                headers: [.init(name: "retry-after", value: "10")])
+        case .rangeNotSatisfiable(let byteCount):
+            WireFailure(
+                status: 416, error: "RangeNotSatisfiable", message: "There are \(byteCount) bytes",
+                headers: [.init(name: "content-range", value: "bytes */\(byteCount)")])
         case .unavailable(let message):
             WireFailure(
                 status: 503, error: "NotEnoughResources", message: message,

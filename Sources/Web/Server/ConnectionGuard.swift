@@ -5,7 +5,7 @@ import NIOHTTP1
 /// Watches one HTTP connection: its times, broken requests, and the end of the server.
 ///
 /// Sits behind the HTTP codec. Slow headers and bodies are answered 408, broken ones 400 or 431; a client that takes
-/// nothing of its answer is cut; an idle connection is closed. All state belongs to the event loop.
+/// its answer too slowly is cut; an idle connection is closed. All state belongs to the event loop.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -22,6 +22,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let limits: ServerLimits
     private let requestIDs: RequestIDs
+    private let account: WriteAccount
     private var phase = Phase.idle(.now())
     /// The loop's own time, which a test may move.
     private var loop: (any EventLoop)?
@@ -31,6 +32,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var answerIsBegun = false
     private var isFirstRequest = true
     private var unwritableSince: NIODeadline?
+    /// Bytes of answers on their way to the socket, since when without a pause, and what it took meanwhile.
+    private var writing = (pending: 0, since: NIODeadline.now(), taken: 0)
+    /// A request that can't be served, to be answered once those before it are.
+    private var refusal: WebFailure?
+    /// What has come of a body with its frame, and without.
+    private var wire = (raw: 0, body: 0)
     private var readPendingSince: NIODeadline?
     /// Time spent waiting for the body, and what it brought, in the present window.
     private var bodyWait = TimeAmount.zero
@@ -40,7 +47,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var isRemoved = false
     private let tickInterval: TimeAmount
 
-    init(limits: ServerLimits, requestIDs: RequestIDs) {
+    init(limits: ServerLimits, requestIDs: RequestIDs, account: WriteAccount = WriteAccount()) {
+        self.account = account
         self.limits = limits
         self.requestIDs = requestIDs
         let shortest = min(
@@ -57,6 +65,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         isRemoved = true
         tick?.cancel()
+        account.end()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        account.end()
+        context.fireChannelInactive()
     }
 
     /// Told by `ByteWatch` of bytes on their way to the decoder.
@@ -66,6 +80,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             readPendingSince = nil
         }
         bodyByteCount += count
+        wire.raw += count
         if case .idle = phase { phase = .header(now) }
     }
 
@@ -75,19 +90,35 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard refusal == nil else { return }
         switch Self.unwrapInboundIn(data) {
         case .head(let head):
-            openRequestCount += 1
             phase = .body
             bodyWait = .zero
             bodyByteCount = 0
+            wire = (0, 0)
+            if let failure = head.failure(isFirst: isFirstRequest) {
+                refusal = failure
+                if openRequestCount == 0 { refuse(failure, context: context) }
+                return
+            }
+            openRequestCount += 1
             defer { isFirstRequest = false }
             guard head.headers.contains(name: "upgrade") else { break }
             return context.fireChannelRead(Self.wrapInboundOut(.head(settleUpgrade(head))))
-        case .body: break
+        case .body(let bytes): wire.body += bytes.readableBytes
         case .end: phase = .idle(now)
         }
         context.fireChannelRead(data)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if case .body = phase, refusal == nil, wire.raw - 17 * wire.body > limits.chunkFrameByteCountMax {
+            // The rest is dropped; the one who reads the body answers.
+            refusal = .invalidRequest("The body breaks HTTP")
+            errorCaught(context: context, error: HTTPParserError.invalidChunkSize)
+        }
+        context.fireChannelReadComplete()
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -101,13 +132,40 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             openRequestCount -= 1
             answerIsBegun = false
             if case .idle = phase { phase = .idle(now) }
+            if let refusal, case .body = phase, openRequestCount == 0, !isEnding {
+                context.write(data, promise: promise)
+                return refuse(refusal, context: context)
+            }
             guard isEnding, openRequestCount <= 0 else { break }
             context.writeAndFlush(data, promise: promise)
             return end(context)
+        case .body(.byteBuffer(let bytes)): return write(bytes, context: context, promise: promise)
         case .head, .body: break
         }
         context.write(data, promise: promise)
     }
+
+    /// In slices, so that a slow client's progress shows before a long part is through.
+    private func write(_ bytes: ByteBuffer, context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
+        var rest = bytes
+        while let slice = rest.readSlice(length: min(rest.readableBytes, Self.sliceByteCount)) {
+            let count = slice.readableBytes
+            if writing.pending == 0 { writing = (0, now, 0) }
+            writing.pending += count
+            let sent = context.eventLoop.makePromise(of: Void.self)
+            sent.futureResult.assumeIsolated().whenComplete { _ in
+                self.writing.pending -= count
+                self.writing.taken += count
+                self.account.settle(count)
+            }
+            let isLast = rest.readableBytes == 0
+            if isLast { sent.futureResult.cascade(to: promise) }
+            context.write(Self.wrapOutboundOut(.body(.byteBuffer(slice))), promise: sent)
+            if isLast { return }
+        }
+    }
+
+    private static let sliceByteCount = 16 * 1024
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         unwritableSince = context.channel.isWritable ? nil : now
@@ -155,6 +213,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Answers by itself and ends the connection.
     private func refuse(_ failure: WebFailure, context: ChannelHandlerContext) {
+        isEnding = true
         let wire = failure.wire
         let (contentType, body) = FailureDialect.xrpc.render(wire)
         let fields: HTTPHeaders = [
@@ -191,6 +250,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func check(_ context: ChannelHandlerContext, now: NIODeadline) {
         if let since = unwritableSince, now - since > TimeAmount(limits.writeTimeout) {
             return context.close(promise: nil)
+        }
+        if writing.pending > 0, now - writing.since > TimeAmount(limits.writeTimeout) {
+            guard writing.taken >= limits.writeByteCountMin else { return context.close(promise: nil) }
+            writing = (writing.pending, now, 0)
         }
         switch phase {
         case .idle(let since):

@@ -13,6 +13,10 @@ struct HTTPConnection: Sendable {
     let requestIDs: RequestIDs
     let dates: DateHeader
     let peer: IPAddress?
+    /// Shared with the connection's `ConnectionGuard`.
+    let account: WriteAccount
+    /// Streamed answers of each client, over all connections.
+    let streams: AddressShares
 
     /// Serves until either side ends the connection.
     ///
@@ -48,6 +52,12 @@ struct HTTPConnection: Sendable {
             body: body)
         let response = await responder.respond(to: request)
         if case .stream(let stream) = response.body, head.method != .HEAD {
+            let key = request.head.addressKey
+            guard streams.enter(key) else {
+                let failure = stream.failure(WebFailure.tooManyAnswers)
+                return try await answer(head, failure, remainder: .unknown, outbound: outbound)
+            }
+            defer { streams.leave(key) }
             let state = StreamState(head: head, response: response)
             return try await write(stream, state: state, body: body, parts: parts, outbound: outbound)
         }
@@ -75,7 +85,10 @@ struct HTTPConnection: Sendable {
         var answer = responseHead(&response, for: head, goesOn: goesOn)
         if isOpenEnded { answer.version = .http1_0 }
         if case .bytes(let bytes) = response.body, head.method != .HEAD {
+            account.add(bytes.readableBytes)
             try await outbound.write(contentsOf: [.head(answer), .body(.byteBuffer(bytes)), .end(nil)])
+            // Before the next of pipelined requests is answered.
+            try await account.waitForRoom()
         } else {
             try await outbound.write(contentsOf: [.head(answer), .end(nil)])
         }
@@ -103,11 +116,15 @@ struct HTTPConnection: Sendable {
         if stream.isCompressed, encoder == nil { throw WebFailure.unavailable("No memory to compress") }
         defer { encoder?.giveBack() }
         var isBegun = false
-        func put(_ bytes: [UInt8]) async throws {
-            guard !bytes.isEmpty else { return }
+        func put(_ bytes: consuming [UInt8]) async throws {
+            let byteCount = bytes.count
+            guard byteCount > 0 else { return }
             let part = HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes)))
+            bytes = []
+            account.add(byteCount)
             try await outbound.write(contentsOf: isBegun ? [part] : [.head(answer), part])
             isBegun = true
+            try await account.waitForRoom()
         }
         do {
             try await stream.stream.pump { chunk in
@@ -122,7 +139,10 @@ struct HTTPConnection: Sendable {
             var failure = stream.failure(error)
             let head = responseHead(&failure, for: state.head, goesOn: false)
             var parts: [HTTPServerResponsePart] = [.head(head)]
-            if case .bytes(let bytes) = failure.body { parts.append(.body(.byteBuffer(bytes))) }
+            if case .bytes(let bytes) = failure.body {
+                account.add(bytes.readableBytes)
+                parts.append(.body(.byteBuffer(bytes)))
+            }
             try await outbound.write(contentsOf: parts + [.end(nil)])
             return false
         }

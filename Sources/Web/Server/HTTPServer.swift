@@ -1,4 +1,5 @@
 package import Base
+import Glibc
 import HummingbirdCore
 package import Logging
 import NIOCore
@@ -65,7 +66,8 @@ package struct HTTPServer: Service {
         self.onListening = onListening
         channel = ServerChannel(
             responder: responder, limits: configuration.limits, requestIDs: RequestIDs(randomness: randomness),
-            dates: DateHeader(clock: clock), connections: ConnectionRegistry(metrics: metrics))
+            dates: DateHeader(clock: clock), connections: ConnectionRegistry(metrics: metrics),
+            streams: AddressShares(countMax: configuration.limits.streamCountPerAddressMax))
     }
 
     package func run() async throws {
@@ -108,6 +110,7 @@ package struct HTTPServer: Service {
                 try await Task.sleep(for: deadline)
                 connections.closeAll()
             }
+            tasks.addTask { try await connections.giveBackMemory() }
             // Whichever comes first, the last answer or the deadline, ends the rest.
             try await tasks.next()
             tasks.cancelAll()
@@ -120,6 +123,8 @@ package struct HTTPServer: Service {
 /// All open connections, to count them and to end those that are left at the end.
 final class ConnectionRegistry: Sendable {
     private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+    /// Closed since memory was last given back.
+    private let closedCount = Atomic<Int>(0)
     private let open: Gauge
     private let accepted: Counter
     let webSockets: Gauge
@@ -138,7 +143,24 @@ final class ConnectionRegistry: Sendable {
         channel.closeFuture.whenComplete { [self] _ in
             channels.withLock { $0[id] = nil }
             open.add(-1)
+            closedCount.wrappingAdd(1, ordering: .relaxed)
         }
+    }
+
+    /// Until cancelled: gives the system back what connections held, now and then, once many have gone.
+    ///
+    /// The allocator keeps what is freed in small pieces; after a crowd that would be most of its memory for good.
+    func giveBackMemory() async throws {
+        while true {
+            try await Task.sleep(for: .seconds(15))
+            guard closedCount.exchange(0, ordering: .relaxed) >= 100 else { continue }
+            _ = Self.trim?(0)
+        }
+    }
+
+    /// `malloc_trim(3)`, which the system's module doesn't declare.
+    private static let trim = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "malloc_trim").map {
+        unsafeBitCast($0, to: (@convention(c) (Int) -> CInt).self)
     }
 
     /// Closes every connection, whatever it is at.

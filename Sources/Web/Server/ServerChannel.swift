@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import HummingbirdCore
 import Logging
 import NIOCore
@@ -18,6 +19,7 @@ struct ServerChannel: ServerChildChannel {
         let channel: any Channel
         let negotiated: EventLoopFuture<Negotiated>
         let handshake: Handshake
+        let account: WriteAccount
     }
 
     let responder: any HTTPResponder
@@ -25,16 +27,24 @@ struct ServerChannel: ServerChildChannel {
     let requestIDs: RequestIDs
     let dates: DateHeader
     let connections: ConnectionRegistry
+    /// Streamed answers of each client.
+    let streams: AddressShares
+
+    /// What the kernel may hold unsent of a connection. Without it a slow reader's progress comes in lumps of megabytes.
+    private static let unsentByteCountMax = 128 * 1024
+    private static let unsentOption = NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             connections.add(channel)
+            try? channel.syncOptions?.setOption(.tcpOption(Self.unsentOption), value: Self.unsentByteCountMax)
+            let account = WriteAccount()
             let handshake = Handshake()
             let pipeline = channel.pipeline.syncOperations
             let encoder = HTTPResponseEncoder()
             let decoder = ByteToMessageHandler(
                 HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoderLimits))
-            let connectionGuard = ConnectionGuard(limits: limits, requestIDs: requestIDs)
+            let connectionGuard = ConnectionGuard(limits: limits, requestIDs: requestIDs, account: account)
             let watch = ByteWatch(connectionGuard)
             let upgrader = NIOTypedHTTPServerUpgradeHandler(
                 httpEncoder: encoder, extraHTTPHandlers: [watch, decoder, connectionGuard],
@@ -47,7 +57,9 @@ struct ServerChannel: ServerChildChannel {
                     }
                 })
             try pipeline.addHandlers([watch, encoder, decoder, connectionGuard, upgrader])
-            return Value(channel: channel, negotiated: upgrader.upgradeResultFuture, handshake: handshake)
+            return Value(
+                channel: channel, negotiated: upgrader.upgradeResultFuture, handshake: handshake,
+                account: account)
         }
     }
 
@@ -58,7 +70,7 @@ struct ServerChannel: ServerChildChannel {
                 case .http(let channel):
                     let connection = HTTPConnection(
                         responder: responder, limits: limits, requestIDs: requestIDs, dates: dates,
-                        peer: value.channel.peerAddress)
+                        peer: value.channel.peerAddress, account: value.account, streams: streams)
                     try await connection.serve(channel, refusal: value.handshake.takeRefusal())
                 case .webSocket(let session):
                     guard let subscription = value.handshake.takeSubscription() else { return }

@@ -15,6 +15,9 @@ package struct ServerLimits: Sendable {
     package var headerByteCountMax = 32 * 1024
     /// Header lines of a request. More: 431, and the connection ends.
     package var headerCountMax = 100
+    /// What the frame of a chunked body (chunk sizes, extensions, trailers) may have beside 16 bytes for each byte of the body.
+    /// More: 400, and the connection ends.
+    package var chunkFrameByteCountMax = 64 * 1024
     /// Open connections. More wait in the kernel's queue.
     package var connectionCountMax = 10_000
 
@@ -24,8 +27,13 @@ package struct ServerLimits: Sendable {
     package var bodyTimeout: Duration = .seconds(30)
     /// What a body has to bring in each `bodyTimeout`.
     package var bodyByteCountMin = 16 * 1024
-    /// How long a client may take nothing of an answer. Longer: the connection is cut.
-    package var writeTimeout: Duration = .seconds(60)
+    /// The time in which a client has to take all of an answer that waits for it, or `writeByteCountMin` of it. Longer: the
+    /// connection is cut.
+    package var writeTimeout: Duration = .seconds(30)
+    /// What a client has to take of an answer in each `writeTimeout`.
+    package var writeByteCountMin = 16 * 1024
+    /// Streamed answers (blobs, archives) that one client address may be taking at once. More: 429.
+    package var streamCountPerAddressMax = 100
     /// How long a connection may wait for its next request: longer than a proxy in front keeps its side.
     package var idleTimeout: Duration = .seconds(90)
     /// How long a connection on which an unread body is thrown away may last.

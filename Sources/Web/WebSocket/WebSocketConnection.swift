@@ -22,8 +22,8 @@ package enum WebSocketMessage: Sendable, Hashable {
 
 /// What a connection may hold and how long it waits.
 package struct WebSocketLimits: Sendable {
-    /// `send` waits while more than this is on its way to the socket.
-    package var outboundByteCountMax: Int = 1 << 20
+    /// `send` waits while more than this is on its way to the socket; what it sends then may be more by one batch.
+    package var outboundByteCountMax: Int = 256 * 1024
     /// A longer message from the client closes the connection with 1009.
     package var inboundByteCountMax: Int = 64 * 1024
     /// Messages of the client that wait for a reader; the oldest are dropped for more.
@@ -40,6 +40,8 @@ package struct WebSocketLimits: Sendable {
 
 /// What a `WebSocketConnection` talks through; its members mean what they mean there.
 protocol WebSocketOutlet: Sendable {
+    /// Waits until `send` wouldn't wait.
+    func waitUntilReady() async throws(WebSocketFailure)
     /// Queues a batch.
     func send(_ frames: WebSocketFrames) async throws(WebSocketFailure)
     /// The next message of the client.
@@ -64,6 +66,13 @@ package final class WebSocketConnection: Sendable {
     /// - Throws: `.closed`; `.stalled` when the peer took nothing for `stallTimeout`: then one may still `close`.
     package func send(_ frames: WebSocketFrames) async throws(WebSocketFailure) {
         try await outlet.send(frames)
+    }
+
+    /// Waits until `send` would return at once, so that nothing needs to be at hand meanwhile.
+    ///
+    /// - Throws: as `send(_:)`.
+    package func waitUntilReady() async throws(WebSocketFailure) {
+        try await outlet.waitUntilReady()
     }
 
     /// Sends one binary message; as `send(_:)`.

@@ -96,10 +96,21 @@ final class WebSocketHandler: ChannelInboundHandler {
     /// The peer ends: answer with its code (RFC 6455 section 5.5.1), then close once that is written.
     private func closeReceived(_ data: ByteBuffer, context: ChannelHandlerContext) {
         var data = data
+        guard data.readableBytes != 1 else { return fail(.closed, code: 1002) }
         let code: UInt16 = data.readInteger() ?? 1000
-        session.queueClose(code: code == 1005 ? 1000 : code, reason: "")
+        guard Self.mayBeSent(code) else { return fail(.closed, code: 1002) }
+        guard String(validating: data.readableBytesView, as: UTF8.self) != nil else { return fail(.closed, code: 1007) }
+        session.queueClose(code: code, reason: "")
         let channel = context.channel
         session.afterQueued { channel.close(promise: nil) }
+    }
+
+    /// Whether a close frame may carry this code (RFC 6455 section 7.4 and its registry).
+    private static func mayBeSent(_ code: UInt16) -> Bool {
+        switch code {
+        case 1000...1003, 1007...1014, 3000...4999: true
+        default: false
+        }
     }
 
     /// A breach: say why, and end without waiting for the peer.

@@ -99,6 +99,17 @@ final class WebSocketSession: WebSocketOutlet {
         }
     }
 
+    func waitUntilReady() async throws(WebSocketFailure) {
+        while true {
+            let isReady = try state.withLock { state throws(WebSocketFailure) in
+                guard state.phase == .open else { throw .closed }
+                return state.backlog < limits.outboundByteCountMax
+            }
+            if isReady { return }
+            try await waitForRoom()
+        }
+    }
+
     /// Queues without regard to the bound: for close frames and the last message before them.
     private func enqueue(_ buffer: ByteBuffer, _ state: inout State) {
         if state.backlog == 0 { state.lastProgress = .now() }
