@@ -54,7 +54,7 @@ package struct LexiconMethod: Sendable {
     /// Reads the query string's parameters.
     ///
     /// Booleans are `true` or `false`, integers decimal, arrays repeated keys (also written `key[]` or `key[0]`); parameters
-    /// the lexicon does not name are ignored; absent ones get their default.
+    /// the lexicon does not name are ignored; absent and empty ones get their default.
     ///
     /// - Parameter parameters: names and values, percent-decoded, in order; a name may repeat.
     /// - Throws: the first rule broken, with the parameter's name.
@@ -62,7 +62,8 @@ package struct LexiconMethod: Sendable {
         var result = DataMap()
         for rule in parameters {
             var values: [DataValue] = []
-            for (name, text) in pairs where rule.isNamed(name) {
+            // An empty value is none, as the reference implementation has it.
+            for (name, text) in pairs where !text.isEmpty && rule.isNamed(name) {
                 guard let value = rule.value(of: text) else {
                     throw LexiconError(.parameters, path: rule.name, "must be \(rule.scalar.phrase)")
                 }
