@@ -10,6 +10,8 @@ package enum BlobError: Error, Sendable, Hashable, WireConvertible {
     case tooLarge(sizeBytesMax: Int)
     /// Nothing was sent.
     case empty
+    /// What the client calls the bytes is no media type.
+    case invalidType
     /// The account would hold more than its share.
     case overQuota(sizeBytesMax: Int64)
 
@@ -22,6 +24,9 @@ package enum BlobError: Error, Sendable, Hashable, WireConvertible {
             WireFailure(
                 status: 413, error: "PayloadTooLarge", message: "A blob may have at most \(sizeBytesMax) bytes.")
         case .empty: WireFailure(status: 400, error: "InvalidRequest", message: "The body is empty.")
+        case .invalidType:
+            WireFailure(
+                status: 400, error: "InvalidRequest", message: "The Content-Type must be one media type: type/subtype.")
         case .overQuota(let sizeBytesMax):
             WireFailure(
                 status: 413, error: "QuotaExceeded",

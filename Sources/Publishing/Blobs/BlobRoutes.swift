@@ -99,8 +99,7 @@ package struct BlobRoutes: Sendable {
             return .stream(
                 contents, contentType: row.mimeType, byteCount: range.count, status: 206, headers: headers)
         case .unsatisfiable:
-            headers.append(.init(name: "Content-Range", value: "bytes */\(row.sizeBytes)"))
-            return XRPCResponse(status: 416, contentType: nil, headers: headers, content: .none)
+            throw WebFailure.rangeNotSatisfiable(byteCount: row.sizeBytes)
         }
     }
 }

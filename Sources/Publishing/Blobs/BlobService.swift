@@ -39,10 +39,12 @@ package struct BlobService: Sendable {
     /// Stores an upload; its bytes are on disk before its row is.
     ///
     /// - Parameter declaredType: what the client calls it; the bytes' own signature wins where there is one.
+    ///   A wildcard, which some clients send, says nothing.
     /// - Throws: `BlobError`, `BlobStoreError`; nothing was changed.
     package func upload(
         _ body: some AsyncSequence<[UInt8], any Error> & Sendable, declaredType: String?, for did: DID
     ) async throws -> BlobReference {
+        let declared = try declaredType.map { text throws(BlobError) in try BlobType(parsing: text) }
         let ledger = ledger
         let quota = limits.accountSizeBytesMax
         let held = try await database.read { scope in
@@ -56,7 +58,7 @@ package struct BlobService: Sendable {
         let stored = try await store.put(body, for: did, sizeBytesMax: limits.sizeBytesMax)
         do {
             guard stored.sizeBytes > 0 else { throw BlobError.empty }
-            let type = MediaSignature.type(of: stored.head) ?? declaredType ?? "application/octet-stream"
+            let type = MediaSignature.type(of: stored.head) ?? declared?.string ?? BlobType.unknown
             let now = clock.now()
             let row = try await database.write { scope in
                 // The tree may be another since an import.

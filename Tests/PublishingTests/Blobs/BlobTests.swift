@@ -159,4 +159,26 @@ import Testing
         #expect(blob.mimeType == "image/png")
         await house.discard()
     }
+
+    /// What a client calls its bytes is kept only when it is one media type.
+    @Test(arguments: [
+        ("text/plain", "text/plain"), (" Text/PLAIN ; charset=utf-8", "text/plain"),
+        ("application/vnd.x+json", "application/vnd.x+json"), ("*/*", "application/octet-stream"),
+        ("image/*", "application/octet-stream"), ("junk", nil), ("", nil), ("a/", nil), ("/b", nil), ("*/b", nil),
+        ("image/png, text/html", nil), ("a/b/c", nil), ("a/b c", nil),
+        ("a/" + String(repeating: "b", count: 3000), nil),
+    ])
+    func declaredTypesAreParsed(declared: String, kept: String?) async throws {
+        let house = try await House()
+        let did = try await house.account(1)
+        if let kept {
+            let blob = try await house.blobs.upload(bytes([1, 2, 3]), declaredType: declared, for: did)
+            #expect(blob.mimeType == kept)
+        } else {
+            await #expect(throws: BlobError.invalidType) {
+                try await house.blobs.upload(bytes([1, 2, 3]), declaredType: declared, for: did)
+            }
+        }
+        await house.discard()
+    }
 }
