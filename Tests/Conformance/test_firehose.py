@@ -6,7 +6,7 @@ import time
 
 import pytest
 import requests
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import firehose
 import judge
@@ -132,7 +132,7 @@ def test_future_cursor(server):
     assert events[0].body["error"] == "FutureCursor"
 
 
-@pytest.mark.parametrize("cursor", ["-1", "x", "1.5", "", "9" * 30, "0x10", "1%00"])
+@pytest.mark.parametrize("cursor", ["-1", "x", "1.5", "9" * 30, "0x10", "1%00"])
 def test_malformed_cursor(server, cursor):
     """Refused before the upgrade, or by an error frame; never served."""
     try:
@@ -143,6 +143,34 @@ def test_malformed_cursor(server, cursor):
         assert response.status_code == 400
         return
     assert events and events[0].is_error and len(events) == 1
+
+
+def test_empty_cursor_is_none(server):
+    """As the reference implementation has it: only news."""
+    with firehose.subscribe(server, "") as one:
+        client = server.account()
+        assert firehose.decode(one.recv(timeout=30)).did == client.did
+
+
+def test_one_address_does_not_hold_all_places(make_server):
+    """A tenth of them, and the next is told 429; who leaves makes room."""
+    server = make_server(KITH_RATE_LIMITS="true", KITH_FIREHOSE_SUBSCRIBERS_MAX="20")
+    server.account()
+    held = [firehose.subscribe(server, 0).__enter__() for _ in range(2)]
+    for one in held:
+        one.recv(timeout=30)
+    with pytest.raises(InvalidStatus) as refused:
+        firehose.subscribe(server).__enter__()
+    response = refused.value.response
+    assert response.status_code == 429 and response.headers["Retry-After"]
+    raw_subscription(server, 4096, ("X-Forwarded-For: 203.0.113.7",)).close()
+    held.pop().close()
+    limit = time.monotonic() + 30
+    while True:
+        try:
+            return firehose.subscribe(server).__enter__().close()
+        except InvalidStatus:
+            assert time.monotonic() < limit, "a place is never free again"
 
 
 def test_plain_get_is_not_a_subscription(server):
@@ -172,7 +200,7 @@ def test_outdated_cursor(make_server):
     assert shared == [event.raw for event in events[1:]][-len(shared) :]
 
 
-def raw_subscription(server, receive_buffer_bytes):
+def raw_subscription(server, receive_buffer_bytes, headers=()):
     """A WebSocket whose owner reads the upgrade and then nothing more."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
@@ -184,6 +212,7 @@ def raw_subscription(server, receive_buffer_bytes):
         "Connection: Upgrade",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Version: 13",
+        *headers,
     )
     plain.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
     head = b""

@@ -32,6 +32,7 @@ extension Configuration {
     var firehoseLimits: FirehoseLimits {
         var limits = FirehoseLimits()
         limits.subscriberCountMax = firehose.subscribersMax
+        limits.subscriberCountPerAddressMax = limitsRates ? max(1, firehose.subscribersMax / 10) : .max
         return limits
     }
 

@@ -12,7 +12,7 @@ package struct FirehoseModule: Sendable {
     private let logger: Logger
     private let sleeper: any Clock<Duration>
 
-    private static let interval = Duration.seconds(60)
+    private static let interval = Duration.seconds(10)
 
     package init(
         log: EventLog, clock: any WallClock, limits: FirehoseLimits = FirehoseLimits(), logger: Logger,

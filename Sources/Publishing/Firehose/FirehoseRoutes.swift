@@ -14,9 +14,13 @@ package struct FirehoseRoutes: Sendable {
         let firehose = firehose
         routes.subscription(
             "com.atproto.sync.subscribeRepos", access: .anyone,
-            admit: { call in try firehose.admit(cursor: call.parameters["cursor"]?.integerValue) },
+            admit: { call in
+                try firehose.admit(
+                    cursor: call.parameters["cursor"]?.integerValue, from: call.head.addressKey)
+            },
             handler: { call, socket in
-                try await firehose.serve(socket, cursor: call.parameters["cursor"]?.integerValue)
+                try await firehose.serve(
+                    socket, cursor: call.parameters["cursor"]?.integerValue, from: call.head.addressKey)
             })
     }
 }

@@ -8,10 +8,17 @@ package import Web
 package struct FirehoseLimits: Sendable, Hashable {
     /// Events fetched from the log at once.
     package var pageEventCountMax: Int = 500
+    /// Bytes of frames in such a page, one larger frame excepted. With the heads of 500 frames it stays below 256 KiB, the
+    /// next power of two, which is what a buffer for it takes.
+    package var pageByteCountMax: Int = 240 * 1024
+    /// Framed pages kept so that subscribers at the same position share them.
+    package var sharedByteCountMax: Int = 16 << 20
     /// A subscriber that was up to date and is now this many events behind is ended with `ConsumerTooSlow`.
     package var lagEventCountMax: Int64 = 20_000
     /// Subscribers at once; more are refused with 503.
     package var subscriberCountMax: Int = 2_000
+    /// Subscribers of one client address at once; more are refused with 429.
+    package var subscriberCountPerAddressMax: Int = 200
 
     package init() {}
 }
@@ -19,6 +26,7 @@ package struct FirehoseLimits: Sendable, Hashable {
 /// Why a subscription does not begin.
 package enum FirehoseRefusal: Error, Sendable, Hashable, WireConvertible {
     case tooManySubscribers
+    case tooManyOfAddress
     case invalidCursor
 
     package var wire: WireFailure {
@@ -26,6 +34,10 @@ package enum FirehoseRefusal: Error, Sendable, Hashable, WireConvertible {
         case .tooManySubscribers:
             WireFailure(
                 status: 503, error: "NotEnoughResources", message: "Too many subscribers. Please try again later.",
+                headers: [.init(name: "Retry-After", value: "30")])
+        case .tooManyOfAddress:
+            WireFailure(
+                status: 429, error: "RateLimitExceeded", message: "Too many subscribers from your address.",
                 headers: [.init(name: "Retry-After", value: "30")])
         case .invalidCursor:
             WireFailure(status: 400, error: "InvalidRequest", message: "cursor must be zero or more")
@@ -43,26 +55,34 @@ package final class FirehoseService: Sendable {
     private let limits: FirehoseLimits
     private let shared: SharedBatches
     private let subscribers = Atomic<Int>(0)
+    private let addresses: AddressShares
 
     package init(log: EventLog, limits: FirehoseLimits = FirehoseLimits()) {
         self.log = log
         self.limits = limits
-        shared = SharedBatches()
+        shared = SharedBatches(byteCountMax: limits.sharedByteCountMax)
+        addresses = AddressShares(countMax: limits.subscriberCountPerAddressMax)
     }
 
     /// Subscribers at this moment.
     package var subscriberCount: Int { subscribers.load(ordering: .relaxed) }
 
     /// Refuses a subscriber too many, and a cursor that can't be, before the handshake.
-    package func admit(cursor: Int64?) throws(FirehoseRefusal) {
+    ///
+    /// - Parameter address: the client's, `RequestHead.addressKey`.
+    package func admit(cursor: Int64?, from address: String) throws(FirehoseRefusal) {
         if let cursor, cursor < 0 { throw .invalidCursor }
         guard subscriberCount < limits.subscriberCountMax else { throw .tooManySubscribers }
+        guard addresses.hasRoom(for: address) else { throw .tooManyOfAddress }
     }
 
     /// Sends events until the subscriber leaves or is ended.
     ///
     /// - Parameter cursor: nil for the live tail; else everything after that number that is still kept.
-    package func serve(_ socket: WebSocketConnection, cursor: Int64?) async throws {
+    package func serve(_ socket: WebSocketConnection, cursor: Int64?, from address: String) async throws {
+        // Many may have been admitted to the last place.
+        guard addresses.enter(address) else { return await socket.close(code: 1013, reason: "Too many subscribers") }
+        defer { addresses.leave(address) }
         subscribers.wrappingAdd(1, ordering: .relaxed)
         defer { subscribers.wrappingSubtract(1, ordering: .relaxed) }
         var position = log.head
@@ -95,8 +115,15 @@ package final class FirehoseService: Sendable {
         while socket.isOpen {
             let events: [LogEvent]
             do {
-                events = try await log.next(after: position, limitEvents: limits.pageEventCountMax)
+                // Before there is a page, so that a subscriber who doesn't read holds none.
+                try await socket.waitUntilReady()
+                events = try await log.next(
+                    after: position, limitEvents: limits.pageEventCountMax, limitBytes: limits.pageByteCountMax)
             } catch StorageError.closed {
+                return
+            } catch WebSocketFailure.stalled {
+                return await end(socket, .consumerTooSlow)
+            } catch is WebSocketFailure {
                 return
             }
             guard let last = events.last else { continue }
@@ -124,7 +151,7 @@ package final class FirehoseService: Sendable {
     }
 }
 
-/// The last few framed batches: subscribers at the same position are sent the same bytes.
+/// The last framed batches: subscribers at the same position are sent the same bytes.
 private final class SharedBatches: Sendable {
     private struct Key: Hashable {
         var after: Int64
@@ -132,22 +159,32 @@ private final class SharedBatches: Sendable {
     }
 
     private struct State {
-        var batches: [(key: Key, frames: WebSocketFrames)] = []
+        var batches: [Key: WebSocketFrames] = [:]
+        /// From the oldest to the newest.
+        var order: [Key] = []
+        var byteCount = 0
     }
 
-    /// Enough for subscribers a few groups apart.
-    private static let countMax = 8
+    private let byteCountMax: Int
     private let state = Mutex(State())
+
+    /// Enough for subscribers a few hundred groups apart.
+    private static let countMax = 256
+
+    init(byteCountMax: Int) { self.byteCountMax = byteCountMax }
 
     func frames(of events: [LogEvent], after: Int64) -> WebSocketFrames {
         let key = Key(after: after, last: events.last?.seq ?? after)
-        let known = state.withLock { state in state.batches.first { $0.key == key }?.frames }
-        if let known { return known }
+        if let known = state.withLock({ $0.batches[key] }) { return known }
         let frames = WebSocketFrames(binary: events.map(\.frame))
         state.withLock { state in
-            if state.batches.contains(where: { $0.key == key }) { return }
-            if state.batches.count >= Self.countMax { state.batches.removeFirst() }
-            state.batches.append((key, frames))
+            guard state.batches.updateValue(frames, forKey: key) == nil else { return }
+            state.order.append(key)
+            state.byteCount += frames.byteCount
+            while state.byteCount > byteCountMax || state.order.count > Self.countMax {
+                let oldest = state.order.removeFirst()
+                state.byteCount -= state.batches.removeValue(forKey: oldest)?.byteCount ?? 0
+            }
         }
         return frames
     }

@@ -84,16 +84,17 @@ package final class EventLog: Sendable {
     /// Up to `limitEvents` events after the number `seq`, in order; empty when there is none yet.
     ///
     /// A page holds at most about `limits.pageSizeBytesMax` bytes of frames, and at least one event if there is one.
-    package func read(after seq: Int64, limitEvents: Int) async throws -> [LogEvent] {
+    /// - Parameter limitBytes: a smaller bound of the page.
+    package func read(after seq: Int64, limitEvents: Int, limitBytes: Int = .max) async throws -> [LogEvent] {
         let limit = max(limitEvents, 1)
+        let bytesMax = min(limits.pageSizeBytesMax, limitBytes)
         let (recent, head) = state.withLock { state in
             (
-                state.ring.events(after: seq, limitEvents: limit, limitBytes: limits.pageSizeBytesMax),
+                state.ring.events(after: seq, limitEvents: limit, limitBytes: bytesMax),
                 state.ring.head
             )
         }
         if let recent { return recent }
-        let bytesMax = limits.pageSizeBytesMax
         return try await database.read { scope in
             try Self.page(after: seq, through: head, limitEvents: limit, limitBytes: bytesMax, in: scope)
         }
@@ -101,12 +102,12 @@ package final class EventLog: Sendable {
 
     /// As `read`, but waits until there is an event. Never returns an empty page.
     /// - Throws: `CancellationError`; `StorageError.closed` once the log is closed; `.overloaded` when too many wait.
-    package func next(after seq: Int64, limitEvents: Int) async throws -> [LogEvent] {
+    package func next(after seq: Int64, limitEvents: Int, limitBytes: Int = .max) async throws -> [LogEvent] {
         var position = seq
         while true {
             let head = head
             if position < head {
-                let events = try await read(after: position, limitEvents: limitEvents)
+                let events = try await read(after: position, limitEvents: limitEvents, limitBytes: limitBytes)
                 if !events.isEmpty { return events }
                 // All events in between were purged.
                 position = head
