@@ -57,6 +57,13 @@ final class House: Sendable {
         LexiconCatalog(documents: try LexiconDocument.list(json: Array(EmbeddedLexicons.json.utf8)))
     }
 
+    /// A writer as another process on the same database has it.
+    func anotherWriter(seed: UInt64) throws -> RepositoryWriter {
+        RepositoryWriter(
+            database: database, log: log, accounts: accounts, keys: keys, blobs: ledger, catalog: try House.catalog(),
+            clock: clock, randomness: SeededRandomness(seed: 1000 + seed))
+    }
+
     /// Creates an active account with an empty repository.
     func account(_ number: Int) async throws -> DID {
         let did = try DID(parsing: "did:plc:" + String(repeating: "a", count: 16) + padded(number))

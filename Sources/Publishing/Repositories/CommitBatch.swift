@@ -62,7 +62,7 @@ final class CommitBatch: Sendable {
             { [accounts] scope in _ = try accounts.status(of: did, in: scope) },
             { scope in
                 _ = try RepositoryStore.isHead(
-                    of: change.id, change.previousRev, tree: change.tree, in: scope)
+                    of: change.id, change.previous, tree: change.tree, in: scope)
             },
         ]
     }

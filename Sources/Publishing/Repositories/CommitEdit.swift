@@ -64,7 +64,7 @@ struct CommitEdit: Sendable {
         for node in edit.created { nodes.insert(node) }
         return Outcome(
             change: RepositoryChange(
-                id: tip.id, tree: tip.tree, previousRev: tip.rev, commit: commit, createdNodes: edit.created,
+                id: tip.id, tree: tip.tree, previous: tip.commit, commit: commit, createdNodes: edit.created,
                 removedNodes: edit.removed, writes: changes),
             frame: frame, nodes: nodes)
     }

@@ -7,7 +7,8 @@ struct RepositoryChange: Sendable {
     var id: Int64
     var tree: Int64
     /// The revision that must still be the head.
-    var previousRev: TID
+    /// The commit it was made on. Not its revision: two processes may give the same one to two commits on one head.
+    var previous: CID
     var commit: Commit
     var createdNodes: [TreeNode]
     var removedNodes: [CID]
@@ -58,28 +59,28 @@ extension RepositoryStore {
         let update = """
             UPDATE repository SET commit_cid = $3, commit_bytes = $4, rev = $5, data = $6,
                 record_count = record_count + $7, node_count = node_count + $8
-            WHERE id = $1 AND rev = $2 AND tree = $9
+            WHERE id = $1 AND commit_cid = $2 AND tree = $9
             """
         let values: [SQLValue] = [
-            .integer(change.id), .text(change.previousRev.string), .blob(commit.cid.bytes), .blob(commit.bytes),
+            .integer(change.id), .blob(change.previous.bytes), .blob(commit.cid.bytes), .blob(commit.bytes),
             .text(commit.rev.string), .blob(commit.data.bytes), .integer(records), .integer(nodes),
             .integer(change.tree),
         ]
         guard scope.isRemote else { return try scope.execute(update, values) == 1 }
         // Asked ahead, the question costs no time, and the statement can be sent without waiting for what it did.
-        guard try isCurrent || isHead(of: change.id, change.previousRev, tree: change.tree, in: scope) else {
+        guard try isCurrent || isHead(of: change.id, change.previous, tree: change.tree, in: scope) else {
             return false
         }
         try scope.enqueueForOneRow(update, values)
         return true
     }
 
-    /// Whether a repository stands at this revision and tree.
-    static func isHead(of id: Int64, _ rev: TID, tree: Int64, in scope: any ReadScope) throws -> Bool {
-        guard let row = try scope.first("SELECT rev, tree FROM repository WHERE id = $1", [.integer(id)]) else {
+    /// Whether a repository stands at this commit and tree.
+    static func isHead(of id: Int64, _ commit: CID, tree: Int64, in scope: any ReadScope) throws -> Bool {
+        guard let row = try scope.first("SELECT commit_cid, tree FROM repository WHERE id = $1", [.integer(id)]) else {
             return false
         }
-        return try row.text(0) == rev.string && row.integer(1) == tree
+        return try row.blob(0) == commit.bytes && row.integer(1) == tree
     }
 
     /// Stores the records of a commit whose head was moved.
@@ -180,10 +181,10 @@ extension RepositoryStore {
             """
             UPDATE repository SET tree = $3, commit_cid = $4, commit_bytes = $5, rev = $6, data = $7,
                 record_count = $8, node_count = $9
-            WHERE id = $1 AND rev = $2
+            WHERE id = $1 AND commit_cid = $2
             """,
             [
-                .integer(previous.id), .text(previous.rev.string), .integer(tree), .blob(commit.cid.bytes),
+                .integer(previous.id), .blob(previous.commit.bytes), .integer(tree), .blob(commit.cid.bytes),
                 .blob(commit.bytes), .text(commit.rev.string), .blob(commit.data.bytes), .integer(recordCount),
                 .integer(nodeCount),
             ])

@@ -22,8 +22,10 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<8) func theRowsAreThoseOfTheTree(seed: UInt64) async throws {
+    /// - Parameter processes: as many writers that know nothing of each other work on the database.
+    @Test(arguments: 0..<8, [1, 3]) func theRowsAreThoseOfTheTree(seed: UInt64, processes: Int) async throws {
         let house = try await House()
+        let doors = try [house.writer] + (1..<processes).map { try house.anotherWriter(seed: UInt64($0)) }
         let did = try await house.account(1)
         let key = try #require(house.keys.key(of: did))
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -32,7 +34,8 @@ import Testing
                 group.addTask {
                     for _ in 0..<12 {
                         do {
-                            _ = try await house.writer.apply(try tries(random), to: did, by: house.caller(did))
+                            _ = try await doors[writer % processes].apply(
+                                try tries(random), to: did, by: house.caller(did))
                         } catch RepositoryWriteError.blobNotFound {}
                     }
                 }
