@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import NIOCore
 import NIOHTTP1
+import Storage
 import Synchronization
 import TestDatabases
 
@@ -38,6 +39,8 @@ struct TestInstance {
     var settings: [String: String] = ["development": "true", "hostname": "localhost:8080", "port": "0"]
     let log = KeptLines()
     let told = KeptLines()
+    /// What stands between the instance and its database.
+    var database: @Sendable (any Database) -> any Database = { $0 }
 
     init(_ folder: TemporaryFolder = TemporaryFolder(), _ settings: [String: String] = [:]) {
         self.folder = folder
@@ -56,7 +59,9 @@ struct TestInstance {
         let logger = Logger(label: "test") { _ in
             LineLogHandler(format: .text, level: .debug, clock: clock, write: keep)
         }
-        return try await Instance.open(try configuration(), Surroundings(logger: logger, announce: told.keep))
+        var surroundings = Surroundings(logger: logger, announce: told.keep)
+        surroundings.database = database
+        return try await Instance.open(try configuration(), surroundings)
     }
 
     /// Opens it, serves on a free port while `body` runs, stops and closes it.

@@ -13,7 +13,7 @@ struct InstanceStore: Sendable {
     static func open(
         _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
     ) async throws -> InstanceStore {
-        let database = try database(configuration, surroundings)
+        let database = surroundings.database(try database(configuration, surroundings))
         do {
             try await migrate(database, surroundings)
             let vault = try await vault(configuration, directory, database, surroundings)

@@ -1,5 +1,6 @@
 package import Base
 package import Logging
+package import Storage
 
 /// What an instance takes from the machine it runs on, so that a test can give it something else.
 package struct Surroundings: Sendable {
@@ -8,6 +9,8 @@ package struct Surroundings: Sendable {
     package var logger: Logger
     /// Takes lines meant for the person who started the server: its address, the set-up link.
     package var announce: @Sendable (String) -> Void
+    /// What stands between an instance and its database: nothing, unless somebody wants to see what is asked of it.
+    package var database: @Sendable (any Database) -> any Database = { $0 }
 
     package init(
         clock: any WallClock = SystemClock(), randomness: any Randomness = SystemRandomness(), logger: Logger,
