@@ -12,7 +12,7 @@ package struct FirehoseLimits: Sendable, Hashable {
     /// next power of two, which is what a buffer for it takes.
     package var pageByteCountMax: Int = 240 * 1024
     /// Framed pages kept so that subscribers at the same position share them.
-    package var sharedByteCountMax: Int = 16 << 20
+    package var sharedByteCountMax: Int = 4 << 20
     /// A subscriber that was up to date and is now this many events behind is ended with `ConsumerTooSlow`.
     package var lagEventCountMax: Int64 = 20_000
     /// Subscribers at once; more are refused with 503.
@@ -112,11 +112,15 @@ package final class FirehoseService: Sendable {
     private func send(to socket: WebSocketConnection, after start: Int64) async throws {
         var position = start
         var wasCurrent = false
+        // What fills the socket: found by others at the same position until there is room again.
+        var sent: Batch?
+        defer { withExtendedLifetime(sent) {} }
         while socket.isOpen {
             let events: [LogEvent]
             do {
                 // Before there is a page, so that a subscriber who doesn't read holds none.
                 try await socket.waitUntilReady()
+                sent = nil
                 events = try await log.next(
                     after: position, limitEvents: limits.pageEventCountMax, limitBytes: limits.pageByteCountMax)
             } catch StorageError.closed {
@@ -133,7 +137,9 @@ package final class FirehoseService: Sendable {
                 return
             }
             do {
-                try await socket.send(shared.frames(of: events, after: position))
+                let batch = shared.batch(of: events, after: position)
+                sent = batch
+                try await socket.send(batch.frames)
             } catch WebSocketFailure.stalled {
                 await end(socket, .consumerTooSlow)
                 return
@@ -151,17 +157,32 @@ package final class FirehoseService: Sendable {
     }
 }
 
-/// The last framed batches: subscribers at the same position are sent the same bytes.
+/// A framed page, for as long as anybody needs it.
+private final class Batch: Sendable {
+    let frames: WebSocketFrames
+
+    init(_ frames: WebSocketFrames) { self.frames = frames }
+}
+
+/// Framed pages: subscribers at the same position are sent the same bytes.
+///
+/// The last few are kept; a page is also found for as long as a subscriber has it on its way to its socket.
 private final class SharedBatches: Sendable {
     private struct Key: Hashable {
         var after: Int64
         var last: Int64
     }
 
+    private struct Known {
+        weak var batch: Batch?
+    }
+
     private struct State {
-        var batches: [Key: WebSocketFrames] = [:]
+        var known: [Key: Known] = [:]
+        /// `known` is swept when it has grown to this.
+        var sweepCount = countMax
         /// From the oldest to the newest.
-        var order: [Key] = []
+        var recent: [Batch] = []
         var byteCount = 0
     }
 
@@ -173,19 +194,23 @@ private final class SharedBatches: Sendable {
 
     init(byteCountMax: Int) { self.byteCountMax = byteCountMax }
 
-    func frames(of events: [LogEvent], after: Int64) -> WebSocketFrames {
+    func batch(of events: [LogEvent], after: Int64) -> Batch {
         let key = Key(after: after, last: events.last?.seq ?? after)
-        if let known = state.withLock({ $0.batches[key] }) { return known }
-        let frames = WebSocketFrames(binary: events.map(\.frame))
-        state.withLock { state in
-            guard state.batches.updateValue(frames, forKey: key) == nil else { return }
-            state.order.append(key)
-            state.byteCount += frames.byteCount
-            while state.byteCount > byteCountMax || state.order.count > Self.countMax {
-                let oldest = state.order.removeFirst()
-                state.byteCount -= state.batches.removeValue(forKey: oldest)?.byteCount ?? 0
+        if let known = state.withLock({ $0.known[key]?.batch }) { return known }
+        let batch = Batch(WebSocketFrames(binary: events.map(\.frame)))
+        return state.withLock { state in
+            if let known = state.known[key]?.batch { return known }
+            if state.known.count >= state.sweepCount {
+                state.known = state.known.filter { $0.value.batch != nil }
+                state.sweepCount = max(Self.countMax, 2 * state.known.count)
             }
+            state.known[key] = Known(batch: batch)
+            state.recent.append(batch)
+            state.byteCount += batch.frames.byteCount
+            while state.byteCount > byteCountMax || state.recent.count > Self.countMax {
+                state.byteCount -= state.recent.removeFirst().frames.byteCount
+            }
+            return batch
         }
-        return frames
     }
 }
