@@ -50,10 +50,10 @@ struct WebSocketBackPressureTests {
                 for await _ in stalled { break }
                 let count = sent.load(ordering: .relaxed)
                 try await peer.client.setReading(true)
-                for _ in 0..<count { #expect(try await peer.next().payload.count == 32 * 1024) }
-                let last = try await peer.next()
+                for _ in 0..<count { #expect(try await peer.nextButPings().payload.count == 32 * 1024) }
+                let last = try await peer.nextButPings()
                 #expect(String(decoding: last.payload, as: UTF8.self) == "ConsumerTooSlow")
-                #expect(try await peer.next().closeCode == 1008)
+                #expect(try await peer.nextButPings().closeCode == 1008)
             }
         }
         // One batch may pass the bound, never two.
@@ -69,11 +69,11 @@ struct WebSocketBackPressureTests {
         try await TestServer.run(options) { server in
             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { peer in
                 for index in 0..<200 {
-                    let frame = try await peer.next()
+                    let frame = try await peer.nextButPings()
                     #expect(frame.payload.count == 20_000)
                     #expect(frame.payload.first == UInt8(index))
                 }
-                #expect(try await peer.next().closeCode == 1000)
+                #expect(try await peer.nextButPings().closeCode == 1000)
             }
         }
     }
@@ -97,7 +97,7 @@ struct WebSocketBackPressureTests {
                         group.addTask {
                             try await WebSocketPeer.run(server, "/xrpc/test.kith.subscribe") { peer in
                                 var count = 0
-                                while try await peer.next().payload.count == 1000 { count += 1 }
+                                while try await peer.nextButPings().payload.count == 1000 { count += 1 }
                                 return count
                             }
                         }

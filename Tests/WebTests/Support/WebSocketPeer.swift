@@ -52,6 +52,14 @@ struct WebSocketPeer {
         return bytes + key + payload.enumerated().map { $1 ^ key[$0 % 4] }
     }
 
+    /// As `next`, without the pings that a server sends when a test takes long.
+    func nextButPings() async throws -> Frame {
+        while true {
+            let frame = try await next()
+            if frame.opcode != 9 { return frame }
+        }
+    }
+
     func next() async throws -> Frame {
         let head = try await client.read(2)
         let short = Int(head[1] & 0x7F)
