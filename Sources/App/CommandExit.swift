@@ -23,7 +23,11 @@ package struct CommandFailure: Sendable {
     package init(_ error: any Error) {
         (code, name) = Self.kind(of: error)
         message = Self.message(of: error)
-        report = if case AdministrationError.unsound(let report) = error { report } else { nil }
+        report =
+            switch error {
+            case AdministrationError.unsound(let report), DatabaseCommandError.differs(_, let report): report
+            default: nil
+            }
     }
 
     /// Wrong usage that only a closer look shows.
@@ -45,6 +49,10 @@ package struct CommandFailure: Sendable {
         case InstanceError.dataDirectory(.inUse): (75, "DataInUse")
         case InstanceError.dataDirectory(.unavailable): (73, "DataUnavailable")
         case InstanceError.dataDirectory(.noInstance): (66, "NoInstance")
+        case InstanceError.copy: (78, "DatabaseNotServed")
+        case DatabaseCommandError.address: (78, "InvalidAddress")
+        case DatabaseCommandError.absent: (66, "NoDatabase")
+        case is DatabaseCommandError: (1, "NotMoved")
         case AdministrationError.unreachable: (69, "Unreachable")
         case AdministrationError.refused(let status, let name, _): (status < 500 ? 65 : 70, name)
         case AdministrationError.file: (66, "FileUnusable")

@@ -8,7 +8,8 @@ struct Kith: AsyncParsableCommand {
         abstract: "A home for people and communities on the open social web.",
         version: KithVersion.number,
         subcommands: [
-            ServeCommand.self, AccountCommand.self, InviteCommand.self, RepoCommand.self, RoutesCommand.self,
+            ServeCommand.self, AccountCommand.self, InviteCommand.self, RepoCommand.self, DatabaseCommand.self,
+            RoutesCommand.self,
             ConfigurationCommand.self,
             VersionCommand.self,
         ])

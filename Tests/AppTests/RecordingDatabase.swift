@@ -118,6 +118,8 @@ private final class RecordingScope: RecordingReadScope, WriteScope {
         try base.advance(sequence, by: step)
     }
 
+    func writeSequences() throws(StorageError) { try base.writeSequences() }
+
     func announce(_ topic: AnnouncementTopic, _ payload: String) { base.announce(topic, payload) }
 
     func expectLongStatements() throws(StorageError) { try base.expectLongStatements() }

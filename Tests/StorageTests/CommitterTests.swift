@@ -309,6 +309,31 @@ import Testing
         }
         await database.close()
     }
+
+    @Test(arguments: Engine.all) func whatABodyThatFailsAdvancedIsNotWritten(_ engine: Engine) async throws {
+        let store = try await TestStore(engine)
+        try await store.insert(1, "taken")
+        let (kept, dropped) = (SequenceName("kept"), SequenceName("dropped"))
+        let numbers = try await Gate.holding(store.database, queued: 3) { database in
+            async let first = database.write { try $0.advance(kept, by: 1) }
+            async let refused: Int64? = try? database.write { scope in
+                // Neither what it advanced alone nor what it had written down early remains.
+                _ = try scope.advance(dropped, by: 1)
+                try scope.writeSequences()
+                try scope.execute("INSERT INTO note (id, body) VALUES (1, 'again')")
+                return 0
+            }
+            async let second = database.write { try $0.advance(kept, by: 1) }
+            #expect(await refused == nil)
+            return Set(try await [first, second])
+        }
+        #expect(numbers == [1, 2])
+        let names = try await store.database.read { scope in
+            try scope.query("SELECT name, value FROM storage_sequence").map { "\(try $0.text(0)) \(try $0.integer(1))" }
+        }
+        #expect(names == ["kept 2"])
+        await store.database.close()
+    }
 }
 
 final class Ran: Sendable {

@@ -23,6 +23,15 @@ package enum Engine: String, Sendable, CaseIterable, CustomStringConvertible {
     /// PostgreSQL alone, where it can be tested.
     package static let servers: [Engine] = all.filter { $0 == .postgresql }
 
+    /// Each engine with each that can be had, for what goes from one to the other. Once PostgreSQL is chosen, two of
+    /// SQLite are left out.
+    package static let pairs: [(from: Engine, to: Engine)] = {
+        let engines = serverURL == nil ? [Engine.sqlite] : [.sqlite, .postgresql]
+        return engines.flatMap { from in engines.map { (from, $0) } }.filter { from, to in
+            chosen == .sqlite || from != .sqlite || to != .sqlite
+        }
+    }()
+
     /// The engine for tests of the rooms, which take one: `KITH_TEST_ENGINE` names it, else it is SQLite. Once
     /// PostgreSQL is chosen, tests of both leave SQLite out.
     package static let chosen: Engine =

@@ -84,6 +84,31 @@ package struct AdministrationClient: Sendable {
         for try await piece in response.body { try take(Array(piece.readableBytesView)) }
     }
 
+    /// Calls a procedure with a JSON body that answers with lines of JSON, and hands them out as they come.
+    package func follow(_ nsid: String, _ input: DataMap, _ take: (DataValue) throws -> Void) async throws {
+        var request = request(nsid, [])
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: DataValue.map(input).json()))
+        let response = try await execute(request)
+        guard response.status == .ok else { throw try await Self.refusal(response) }
+        var rest: [UInt8] = []
+        do {
+            for try await piece in response.body {
+                rest += piece.readableBytesView
+                while let end = rest.firstIndex(of: 0x0a) {
+                    try take(try DataValue(json: Array(rest[..<end])))
+                    rest.removeFirst(end + 1)
+                }
+                guard rest.count <= Self.answerByteCountMax else {
+                    throw AdministrationError.unreachable("a long line")
+                }
+            }
+        } catch let error as HTTPClientError {
+            throw AdministrationError.unreachable("\(ticket.address): \(error)")
+        }
+    }
+
     private func request(_ nsid: String, _ parameters: [(String, String)]) -> HTTPClientRequest {
         let query = parameters.map { "\($0.0)=\(Self.escaped($0.1))" }.joined(separator: "&")
         var request = HTTPClientRequest(

@@ -7,6 +7,7 @@ package import Web
 package enum InstanceError: Error, Sendable, CustomStringConvertible {
     case dataDirectory(DataDirectoryError)
     case database(StorageError)
+    case copy(CopyError)
     case schema(MigrationError)
     case keys(KeyVaultError)
     case blobs(BlobStoreError)
@@ -19,6 +20,7 @@ package enum InstanceError: Error, Sendable, CustomStringConvertible {
         case .dataDirectory(let error): "\(error)"
         case .database(.unavailable(let detail)): "the database can't be opened: \(detail)"
         case .database(let error): "the database can't be opened: \(error)"
+        case .copy(let error): "\(error)"
         case .schema(let error): "\(error)"
         case .keys(let error): "the keys can't be opened: \(error)"
         case .blobs(let error): "the blobs can't be opened: \(error)"

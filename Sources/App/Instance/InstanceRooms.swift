@@ -76,6 +76,9 @@ struct InstanceRooms: Sendable {
                 metrics: metrics
             ).add(to: &$0)
             AdministrationRoutes(accounts: accounts, repositories: repositories).add(to: &$0)
+            DatabaseRoutes(
+                database: store.database, move: DatabaseMove(store.database, configuration, surroundings), local: local
+            ).add(to: &$0)
         }
         try await accounts.ensureBootstrapAdministrator()
     }

@@ -5,7 +5,7 @@ import Storage
 
 /// What an instance keeps: database, log of events, keys, blobs.
 struct InstanceStore: Sendable {
-    let database: any Database
+    let database: SwitchingDatabase
     let log: EventLog
     let vault: KeyVault
     let blobs: any BlobStore
@@ -13,8 +13,9 @@ struct InstanceStore: Sendable {
     static func open(
         _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
     ) async throws -> InstanceStore {
-        let database = surroundings.database(try database(configuration, surroundings))
+        let database = SwitchingDatabase(surroundings.database(try database(configuration, surroundings)))
         do {
+            try await confirmUse(configuration, database)
             try await migrate(database, surroundings)
             let vault = try await vault(configuration, directory, database, surroundings)
             return InstanceStore(
@@ -36,17 +37,22 @@ struct InstanceStore: Sendable {
         _ configuration: Configuration, _ surroundings: Surroundings
     ) throws(InstanceError) -> any Database {
         do throws(StorageError) {
-            switch configuration.database {
-            case .sqlite(let path):
-                return try SQLiteDatabase(path: path, options: SQLiteOptions())
-            case .postgreSQL(let url):
-                var options = PostgreSQLOptions()
-                options.readersMax = configuration.databaseReadersMax
-                if case .postgreSQL(let replica) = configuration.databaseReplica { options.replicaURL = replica.value }
-                return try PostgreSQLDatabase(url: url.value, options: options, randomness: surroundings.randomness)
-            }
+            return try configuration.database.open(configuration, surroundings.randomness, replica: true)
         } catch {
             throw .database(error)
+        }
+    }
+
+    /// A database that was moved, or whose filling was broken off, is not served.
+    private static func confirmUse(_ configuration: Configuration, _ database: any Database) async throws {
+        var isAlone = false
+        if case .sqlite = configuration.database { isAlone = true }
+        do {
+            try await CopyMark.confirmUse(of: database, isAlone: isAlone)
+        } catch let error as CopyError {
+            throw InstanceError.copy(error)
+        } catch let error as StorageError {
+            throw InstanceError.database(error)
         }
     }
 

@@ -44,8 +44,10 @@ struct GroupSequences {
     /// Where each stands inside the transaction, as far as known.
     private var values: [SequenceName: Int64] = [:]
     private var advanced: Set<SequenceName> = []
-    /// Where each stood before the body that runs now advanced it.
-    private var before: [(name: SequenceName, value: Int64)] = []
+    /// Those that the body that runs now has had written down.
+    private var writtenByItem: Set<SequenceName> = []
+    /// Where each stood before the body that runs now advanced it, and whether it had been advanced.
+    private var before: [(name: SequenceName, value: Int64, isAdvanced: Bool)] = []
 
     /// What the transaction has to write.
     var changes: [(name: SequenceName, value: Int64)] {
@@ -62,19 +64,32 @@ struct GroupSequences {
     /// Moves a sequence whose value is known.
     mutating func advance(_ name: SequenceName, by step: Int64) -> Int64 {
         let value = values[name] ?? 0
-        before.append((name, value))
+        before.append((name, value, advanced.contains(name)))
         let next = value + max(step, 1)
         values[name] = next
         advanced.insert(name)
         return next
     }
 
+    /// `changes` are in the transaction.
+    mutating func markWritten() {
+        writtenByItem.formUnion(advanced)
+        advanced = []
+    }
+
     mutating func keepItem() {
         before.removeAll(keepingCapacity: true)
+        writtenByItem = []
     }
 
     /// The body failed: its numbers are given to the next one, so that failures leave no gaps.
     mutating func dropItem() {
-        while let (name, value) = before.popLast() { values[name] = value }
+        advanced.formUnion(writtenByItem)
+        writtenByItem = []
+        while let (name, value, isAdvanced) = before.popLast() {
+            values[name] = value
+            // Nothing is written where nothing changed: it might be refused.
+            if !isAdvanced { advanced.remove(name) }
+        }
     }
 }

@@ -122,6 +122,10 @@ package protocol WriteScope: ReadScope {
     /// those of a body that fails are given to the next one. A sequence starts at 0, so that the first value is `step`.
     func advance(_ sequence: SequenceName, by step: Int64) throws(StorageError) -> Int64
 
+    /// Writes down the sequences that the group has advanced so far, which otherwise comes at its end: for a body that
+    /// changes what may be written from then on.
+    func writeSequences() throws(StorageError)
+
     /// Tells the other processes on the database, once the group is durable. Of one topic and group the last payload
     /// counts, unless the topic says that all do.
     func announce(_ topic: AnnouncementTopic, _ payload: String)

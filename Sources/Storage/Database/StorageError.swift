@@ -18,6 +18,8 @@ package enum StorageError: Error, Sendable, Hashable {
     case stalled
     /// The database is closed, or closing.
     case closed
+    /// Writes are held for a moment, because the database is being moved; or for good, because it was. Nothing was changed.
+    case held
     /// The database can't be reached, opened, read or written. May be tried again.
     case unavailable(detail: String)
     /// The connection was lost while the group was being committed: whether it is in the database can't be told. Trying
@@ -47,7 +49,8 @@ package enum StorageError: Error, Sendable, Hashable {
     /// Whether the very same request may succeed a little later.
     package var isTransient: Bool {
         switch self {
-        case .full, .busy, .overloaded, .shareExceeded, .timedOut, .stalled, .closed, .unavailable, .outcomeUnknown:
+        case .full, .busy, .overloaded, .shareExceeded, .timedOut, .stalled, .closed, .held, .unavailable,
+            .outcomeUnknown:
             true
         case .constraintViolation, .corrupt, .statement, .invalidParameter, .decoding: false
         }
@@ -65,7 +68,7 @@ extension StorageError: WireConvertible {
                 status: 429, error: "RateLimitExceeded",
                 message: "Too many downloads of yours run at once. Please try again when one has ended.",
                 headers: [.init(name: "Retry-After", value: "10")])
-        case .busy, .overloaded, .timedOut, .stalled, .closed, .unavailable, .outcomeUnknown:
+        case .busy, .overloaded, .timedOut, .stalled, .closed, .held, .unavailable, .outcomeUnknown:
             WireFailure(
                 status: 503, error: "ServiceUnavailable", message: "The server is busy. Please try again shortly.",
                 headers: [.init(name: "Retry-After", value: "1")])

@@ -55,6 +55,21 @@ package enum StorageSchema {
                 ) CLUSTERED
                 """,
                 "CREATE INDEX job_due ON job (kind, run_at)",
-            ])
+            ]),
+        // See `CopyMark`. Always there, so that whoever opens the database can look.
+        Migration(
+            room: "storage", number: 2,
+            statements: [
+                """
+                CREATE TABLE storage_copy (
+                    id BIGINT PRIMARY KEY NOT NULL,
+                    phase TEXT NOT NULL,
+                    token TEXT NOT NULL,
+                    peer TEXT NOT NULL,
+                    generation BIGINT NOT NULL,
+                    until BIGINT NOT NULL
+                )
+                """
+            ]),
     ]
 }

@@ -17,6 +17,7 @@ extension StorageError {
         switch sqlState {
         case "40001", "40P01", "55P03": self = .busy
         case "57014": self = .timedOut
+        case CopyMark.heldState: self = .held
         case "53100": self = .full
         case "08P01": self = .statement(detail: detail)
         // A result type that changed under a prepared statement: the schema was migrated by another process.

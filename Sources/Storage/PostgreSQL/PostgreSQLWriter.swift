@@ -91,13 +91,8 @@ final class PostgreSQLWriter: PostgreSQLScope, WriteConnection, WriteScope {
         guard let connection else { throw .closed }
         connection.owner = Self.group
         let commit = PostgreSQLAnswer()
-        for (name, value) in sequences.changes {
-            try connection.send(
-                """
-                INSERT INTO storage_sequence (name, value) VALUES ($1, $2)
-                ON CONFLICT (name) DO UPDATE SET value = excluded.value
-                """, [.text(name.name), .integer(value)])
-        }
+        let advancesSequences = !sequences.changes.isEmpty
+        try writeSequences(over: connection)
         for (topic, payload) in announcements {
             try connection.send(
                 "SELECT pg_notify($1, $2)", [.text(PostgreSQLListener.channel(topic)), .text(payload)])
@@ -115,7 +110,7 @@ final class PostgreSQLWriter: PostgreSQLScope, WriteConnection, WriteScope {
             throw failure.error
         }
         guard commit.command == "COMMIT" else { throw .unavailable(detail: "the server undid the group") }
-        knowsSequences = knowsSequences || !sequences.changes.isEmpty
+        knowsSequences = knowsSequences || advancesSequences
         sequences = GroupSequences()
         announcements = [:]
     }
@@ -290,6 +285,22 @@ final class PostgreSQLWriter: PostgreSQLScope, WriteConnection, WriteScope {
             sequences.learn(sequence, try row?.integer(0) ?? 0)
         }
         return sequences.advance(sequence, by: step)
+    }
+
+    func writeSequences() throws(StorageError) {
+        guard let connection else { throw .closed }
+        try writeSequences(over: connection)
+    }
+
+    private func writeSequences(over connection: PostgreSQLConnection) throws(StorageError) {
+        for (name, value) in sequences.changes {
+            try connection.send(
+                """
+                INSERT INTO storage_sequence (name, value) VALUES ($1, $2)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                """, [.text(name.name), .integer(value)])
+        }
+        sequences.markWritten()
     }
 
     func announce(_ topic: AnnouncementTopic, _ payload: String) {

@@ -4,6 +4,8 @@ extension StorageError {
     /// What an extended result code of SQLite means.
     init(sqlite code: Int32, message: String) {
         switch code & 0xff {
+        case SQLITE_CONSTRAINT where message == CopyMark.heldMessage:
+            self = .held
         case SQLITE_CONSTRAINT:
             self = .constraintViolation(ConstraintKind(sqlite: code), detail: message)
         case SQLITE_FULL:

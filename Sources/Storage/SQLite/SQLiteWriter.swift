@@ -27,13 +27,7 @@ final class SQLiteWriter: WriteConnection, WriteScope {
     }
 
     func commit() throws(StorageError) {
-        for (name, value) in sequences.changes {
-            try connection.execute(
-                """
-                INSERT INTO storage_sequence (name, value) VALUES ($1, $2)
-                ON CONFLICT (name) DO UPDATE SET value = excluded.value
-                """, [.text(name.name), .integer(value)])
-        }
+        try writeSequences()
         try connection.execute("COMMIT", [])
         sequences = GroupSequences()
     }
@@ -115,6 +109,17 @@ final class SQLiteWriter: WriteConnection, WriteScope {
             sequences.learn(sequence, try row?.integer(0) ?? 0)
         }
         return sequences.advance(sequence, by: step)
+    }
+
+    func writeSequences() throws(StorageError) {
+        for (name, value) in sequences.changes {
+            try connection.execute(
+                """
+                INSERT INTO storage_sequence (name, value) VALUES ($1, $2)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                """, [.text(name.name), .integer(value)])
+        }
+        sequences.markWritten()
     }
 
     func afterCommit(_ action: @escaping @Sendable () -> Void) {

@@ -52,14 +52,7 @@ enum RowCodec {
         }
     }
 
-    /// Reads the row at `position` and moves behind it.
-    static func row(
-        of table: TransferTable, in bytes: ArraySlice<UInt8>, at position: inout Int
-    ) throws(TransferError) -> [SQLValue] {
-        try row(table.columns.map(\.kind), in: bytes, at: &position)
-    }
-
-    /// As `row(of:in:at:)`, for values of these kinds.
+    /// Reads the row at `position`, of values of these kinds, and moves behind it.
     static func row(
         _ kinds: [TransferTable.Kind], in bytes: ArraySlice<UInt8>, at position: inout Int
     ) throws(TransferError) -> [SQLValue] {

@@ -13,6 +13,10 @@ package struct TransferDecoder: Sendable {
         case tableEnd(TableSummary)
         /// All have come.
         case end(tableCount: Int)
+        /// In a round of a copy, before the rows of a table: keys of rows that were changed; never empty.
+        case keys([[SQLValue]])
+        /// In a round of a copy, after the end: what a table holds.
+        case summary(TableSummary)
     }
 
     private static let headBytes = 5
@@ -26,8 +30,16 @@ package struct TransferDecoder: Sendable {
     private var lastName: String?
     private var tableCount = 0
     private var isOver = false
+    private let isRound: Bool
 
-    package init() {}
+    package init() {
+        isRound = false
+    }
+
+    /// - Parameter isRound: whether it reads a round of a copy (`CopyRound`).
+    init(isRound: Bool) {
+        self.isRound = isRound
+    }
 
     /// Takes the next bytes, however they are cut.
     package mutating func append(_ bytes: [UInt8]) {
@@ -44,8 +56,8 @@ package struct TransferDecoder: Sendable {
             if isOver, position < buffer.count { throw .malformed("something follows the end") }
             return nil
         }
-        guard !isOver else { throw .malformed("something follows the end") }
         guard let kind = TransferFrame.Kind(rawValue: buffer[position]) else { throw .malformed("an unknown frame") }
+        guard isOver == (kind == .summary) else { throw .malformed("something follows the end") }
         var reader = TransferReader(bytes: buffer[...], position: position + 1)
         let count = try reader.count32(max: TransferFrame.sizeBytesMax)
         guard buffer.count - reader.position >= count else { return nil }
@@ -53,7 +65,18 @@ package struct TransferDecoder: Sendable {
         position = reader.position
         switch kind {
         case .table: return try begin(body)
-        case .rows: return try rows(body)
+        case .rows:
+            guard let table else { throw .malformed("rows outside a table") }
+            digest?.update(body.dropFirst(4))
+            let rows = try rows(table.columns.map(\.kind), body)
+            digest?.count(rows.count)
+            return .rows(rows)
+        case .keys:
+            guard isRound, let table else { throw .malformed("an unknown frame") }
+            return .keys(try rows(table.key.map { table.columns[$0].kind }, body))
+        case .summary:
+            guard isRound else { throw .malformed("something follows the end") }
+            return try summary(body)
         case .tableEnd: return try endTable(body)
         case .end: return try end(body)
         }
@@ -77,19 +100,26 @@ package struct TransferDecoder: Sendable {
         return .table(next)
     }
 
-    private mutating func rows(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {
-        guard let table else { throw .malformed("rows outside a table") }
+    private func rows(
+        _ kinds: [TransferTable.Kind], _ body: ArraySlice<UInt8>
+    ) throws(TransferError) -> [[SQLValue]] {
         var reader = TransferReader(bytes: body, position: body.startIndex)
         // A row has 4 bytes of length at least.
         let count = try reader.count32(max: body.count / 4)
         guard count > 0 else { throw .malformed("a group without rows") }
-        digest?.update(body[reader.position...])
-        digest?.count(count)
         var rows: [[SQLValue]] = []
         rows.reserveCapacity(count)
-        for _ in 0..<count { rows.append(try RowCodec.row(of: table, in: body, at: &reader.position)) }
+        for _ in 0..<count { rows.append(try RowCodec.row(kinds, in: body, at: &reader.position)) }
         guard reader.position == body.endIndex else { throw .malformed("a group of another length") }
-        return .rows(rows)
+        return rows
+    }
+
+    private func summary(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {
+        var reader = TransferReader(bytes: body, position: body.startIndex)
+        let rowCount = Int64(bitPattern: try reader.word64())
+        let digest = Array(try reader.bytes(32))
+        guard let name = String(validating: body[reader.position...], as: UTF8.self) else { throw .malformed("a name") }
+        return .summary(TableSummary(table: name, rowCount: rowCount, digest: digest))
     }
 
     private mutating func endTable(_ body: ArraySlice<UInt8>) throws(TransferError) -> Element {

@@ -70,6 +70,7 @@ package struct TransferLoader: Sendable {
                     rowCount += Int64(rows.count)
                     progress(table.name, rowCount)
                 case .tableEnd(let summary): summaries.append(summary)
+                case .keys, .summary: throw TransferError.malformed("an unexpected frame")
                 case .end:
                     guard summaries.count == expected.count else {
                         throw TransferError.otherTables("\(summaries.count) came, there are \(expected.count)")

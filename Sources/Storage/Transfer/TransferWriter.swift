@@ -36,7 +36,7 @@ package enum TransferWriter {
         var description: [UInt8] = []
         TransferFrame.append(table, to: &description)
         try sink.write(TransferFrame.frame(.table, description))
-        let summary = try forEachGroup(of: table, scope) { count, rows in
+        let summary = try forEachGroup(of: table, table.selectAll, [], scope) { count, rows in
             try sink.write(TransferFrame.rows(count: count, rows))
         }
         try sink.write(TransferFrame.tableEnd(summary))
@@ -44,12 +44,18 @@ package enum TransferWriter {
     }
 
     /// What a table holds, without its rows going anywhere.
-    package static func summary(of table: TransferTable, in scope: any ReadScope) throws -> TableSummary {
-        try forEachGroup(of: table, scope) { _, _ in }
+    ///
+    /// - Parameter alive: called often meanwhile.
+    package static func summary(
+        of table: TransferTable, in scope: any ReadScope, alive: () -> Void = {}
+    ) throws -> TableSummary {
+        try forEachGroup(of: table, table.selectAll, [], scope) { _, _ in alive() }
     }
 
-    private static func forEachGroup(
-        of table: TransferTable, _ scope: any ReadScope, _ take: (_ count: Int, _ rows: [UInt8]) throws -> Void
+    /// Asks for rows of a table and hands them out in groups.
+    static func forEachGroup(
+        of table: TransferTable, _ sql: String, _ parameters: [SQLValue], _ scope: any ReadScope,
+        _ take: (_ count: Int, _ rows: [UInt8]) throws -> Void
     ) throws -> TableSummary {
         var digest = TableDigest(table)
         var group: [UInt8] = []
@@ -62,7 +68,7 @@ package enum TransferWriter {
             group.removeAll(keepingCapacity: true)
             count = 0
         }
-        try scope.forEach(table.selectAll, []) { row in
+        try scope.forEach(sql, parameters) { row in
             try RowCodec.append(row.values, of: table, to: &group)
             count += 1
             if group.count >= groupSizeBytes { try flush() }
@@ -80,6 +86,10 @@ enum TransferFrame {
         case rows = 2
         case tableEnd = 3
         case end = 4
+        /// Of a round of a copy alone: keys of rows that were changed.
+        case keys = 5
+        /// Of a round of a copy alone: what a table holds.
+        case summary = 6
     }
 
     /// Bytes of a frame: a group of rows and the one that fills it.
@@ -92,8 +102,8 @@ enum TransferFrame {
         return bytes + body
     }
 
-    static func rows(count: Int, _ rows: [UInt8]) -> [UInt8] {
-        var bytes = [Kind.rows.rawValue]
+    static func rows(count: Int, _ rows: [UInt8], kind: Kind = .rows) -> [UInt8] {
+        var bytes = [kind.rawValue]
         bytes.reserveCapacity(rows.count + 9)
         RowCodec.append32(rows.count + 4, to: &bytes)
         RowCodec.append32(count, to: &bytes)
@@ -104,6 +114,12 @@ enum TransferFrame {
         var body: [UInt8] = []
         RowCodec.append64(UInt64(bitPattern: summary.rowCount), to: &body)
         return frame(.tableEnd, body + summary.digest)
+    }
+
+    static func summary(_ summary: TableSummary) -> [UInt8] {
+        var body: [UInt8] = []
+        RowCodec.append64(UInt64(bitPattern: summary.rowCount), to: &body)
+        return frame(.summary, body + summary.digest + Array(summary.table.utf8))
     }
 
     static func end(count: Int) -> [UInt8] {

@@ -25,11 +25,7 @@ import Testing
             "ALTER TABLE sample ADD COLUMN added TEXT NOT NULL DEFAULT 'x'",
         ])
 
-    private static func pairs() -> [(Engine, Engine)] {
-        Engine.all.flatMap { from in Engine.all.map { (from, $0) } }
-    }
-
-    @Test(arguments: TransferTests.pairs().flatMap { pair in (1...6).map { (pair.0, pair.1, UInt64($0)) } })
+    @Test(arguments: Engine.pairs.flatMap { pair in (1...6).map { (pair.0, pair.1, UInt64($0)) } })
     func tablesStayWhatTheyWere(_ from: Engine, _ to: Engine, seed: UInt64) async throws {
         let random = SeededRandomness(seed: seed)
         let source = try await TestStore(from, [Self.samples])
