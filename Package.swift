@@ -49,11 +49,13 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
-        .executableTarget(name: "kith", dependencies: ["App", "Base", argumentParser], swiftSettings: strict),
+        .executableTarget(
+            name: "kith", dependencies: ["App", "Base", "Hosting", argumentParser], swiftSettings: strict),
         .target(
             name: "App",
             dependencies: [
-                "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Pages", logging,
+                "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Hosting", "Pages",
+                logging,
                 serviceLifecycle, unixSignals, yams, asyncHTTPClient, nioCore, nioHTTP1,
             ], swiftSettings: strict),
         .target(
@@ -70,6 +72,9 @@ let package = Package(
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, logging, serviceLifecycle,
                 nioCore,
             ], exclude: ["Repositories/README.md", "Blobs/README.md", "Firehose/README.md"], swiftSettings: strict),
+        .target(
+            name: "Hosting", dependencies: ["Base", "ATProtocol", "Contracts", "Storage", crypto],
+            exclude: ["Backup/README.md"], swiftSettings: strict),
         .target(
             name: "Pages", dependencies: ["Base", "ATProtocol", "Contracts", "Web"],
             exclude: ["Frame/README.md", "Start/README.md", "Setup/README.md"], swiftSettings: strict),
@@ -121,12 +126,17 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "HostingTests",
+            dependencies: ["Hosting", "Contracts", "Storage", "TestDatabases", "ATProtocol", "Base", crypto],
+            swiftSettings: strict),
+        .testTarget(
             name: "PagesTests", dependencies: ["Pages", "Contracts", "Web", "ATProtocol", "Base"],
             swiftSettings: strict),
         .testTarget(
             name: "AppTests",
             dependencies: [
-                "App", "Identity", "Publishing", "Contracts", "Storage", "TestDatabases", "Web", "ATProtocol", "Base",
+                "App", "Identity", "Publishing", "Hosting", "Contracts", "Storage", "TestDatabases", "Web",
+                "ATProtocol", "Base",
                 asyncHTTPClient,
                 nioCore,
                 nioHTTP1, logging,

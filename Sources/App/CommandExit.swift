@@ -1,5 +1,6 @@
 import ATProtocol
 import Foundation
+import Hosting
 
 /// Exit codes, those of `sysexits.h` where one fits.
 package enum CommandExit {
@@ -58,6 +59,11 @@ package struct CommandFailure: Sendable {
         case AdministrationError.file: (66, "FileUnusable")
         case AdministrationError.unsound: (1, "Unsound")
         case is RepositoryError: (65, "InvalidRepository")
+        case BackupError.file: (66, "FileUnusable")
+        case BackupError.inUse: (75, "BackupInUse")
+        case BackupError.noKey, BackupError.keyExists: (78, "RecoveryKey")
+        case BackupError.damaged, BackupError.mismatch: (65, "BackupDamaged")
+        case is BackupError: (65, "BackupUnusable")
         default: (1, "Failed")
         }
     }

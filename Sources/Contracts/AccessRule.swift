@@ -47,6 +47,8 @@ package struct AccessRule: Sendable, Hashable {
     package static let session = AccessRule(.session)
     package static let fullSession = AccessRule(.fullSession)
     package static let refreshToken = AccessRule(.refreshToken, standing: .any)
+    /// The operator alone: what reaches beyond the instance, into the machine.
+    package static let `operator` = AccessRule(.anyRole([]))
     package static let administrator = AccessRule(.anyRole([.admin]))
     package static let moderator = AccessRule(.anyRole([.admin, .moderator]))
     package static let auditor = AccessRule(.anyRole([.admin, .moderator, .auditor]))
@@ -66,6 +68,7 @@ extension AccessRule: CustomStringConvertible {
             case .privilegedSession: "privileged-session"
             case .fullSession: "full-session"
             case .refreshToken: "refresh-token"
+            case .anyRole(let roles) where roles.isEmpty: "operator"
             case .anyRole(let roles): "role:" + roles.map(\.rawValue).sorted().joined(separator: "|")
             case .sessionOrService: "session-or-service"
             }

@@ -58,6 +58,9 @@ package protocol Repositories: Sendable {
     func create(_ creation: RepositoryCreation, announced: Bool, in scope: any WriteScope) throws
     /// Logs `#sync` with the present head in the caller's transaction: after activation.
     func announceHead(of did: DID, in scope: any WriteScope) throws
+    /// Signs the present tree anew, with a revision newer than any that was given before now, and logs `#sync` when
+    /// `announced`: after a restore, when others may know commits that are gone. Nothing is done where there is no repository.
+    func renewHead(of did: DID, signer: any RepositorySigner, announced: Bool, in scope: any WriteScope) throws
     /// Removes a repository with its records, nodes and references in the caller's transaction. Blobs' bytes follow later.
     func remove(_ did: DID, in scope: any WriteScope) throws
     /// The present head, or nil.

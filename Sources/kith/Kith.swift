@@ -9,6 +9,7 @@ struct Kith: AsyncParsableCommand {
         version: KithVersion.number,
         subcommands: [
             ServeCommand.self, AccountCommand.self, InviteCommand.self, RepoCommand.self, DatabaseCommand.self,
+            BackupCommand.self,
             RoutesCommand.self,
             ConfigurationCommand.self,
             VersionCommand.self,

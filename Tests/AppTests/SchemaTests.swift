@@ -28,6 +28,7 @@ struct SchemaTests {
         "directory_reserved_key": "found by its public key before there is an account; gone within a day",
         "audit_entry": "of the instance: one order over all accounts, kept for a time",
         "blob_disposal": "a queue of bytes to remove, whose owner may be gone",
+        "blob_hold": "of the instance: a row for each backup that is being made",
         "repository": "is what the others hang on: its key is the number of the repository",
     ]
 

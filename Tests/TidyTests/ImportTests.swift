@@ -11,9 +11,10 @@ struct ImportTests {
         "Contracts": ["Base", "ATProtocol", "Storage"],
         "Identity": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "Publishing": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
+        "Hosting": ["Base", "ATProtocol", "Contracts", "Storage"],
         "Pages": ["Base", "ATProtocol", "Contracts", "Web"],
-        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Pages"],
-        "kith": ["App", "Base"],
+        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Hosting", "Pages"],
+        "kith": ["App", "Base", "Hosting"],
     ]
     nonisolated(unsafe) private static let statement =
         /^\s*(?:@\w+\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)/

@@ -42,6 +42,11 @@ package struct ConfigurationSources: Sendable {
         return try Configuration(layers: layers + [memory])
     }
 
+    /// The whole configuration; where no name is given, `name` holds.
+    package func configuration(named name: String) throws(ConfigurationMistakes) -> Configuration {
+        try Configuration(layers: layers + [ConfigurationLayer(flags: ["hostname": name])])
+    }
+
     /// What holds, key by key. Secrets are not shown.
     package func report() throws(ConfigurationMistakes) -> CommandOutput {
         _ = try configuration()

@@ -9,6 +9,8 @@ package enum DataDirectoryError: Error, Sendable, Hashable, CustomStringConverti
     case noInstance(path: String)
     /// A part of it can't be made, read or written.
     case unavailable(path: String, reason: String)
+    /// A restore into it was broken off.
+    case unfinished(path: String)
 
     package var description: String {
         switch self {
@@ -16,6 +18,8 @@ package enum DataDirectoryError: Error, Sendable, Hashable, CustomStringConverti
             "\(path) is in use by another server" + (processID.map { " (process \($0))" } ?? "")
         case .noInstance(let path): "\(path) holds no server's data; see --data, and kith serve, which makes it"
         case .unavailable(let path, let reason): "\(path): \(reason)"
+        case .unfinished(let path):
+            "\(path) holds a part of a backup: restoring it was broken off. Remove it and restore again"
         }
     }
 }
@@ -24,7 +28,8 @@ package enum DataDirectoryError: Error, Sendable, Hashable, CustomStringConverti
 ///
 ///     kith.sqlite    the database, with its -wal and -shm beside it
 ///     blobs/         the bytes of blobs
-///     secrets/       0700: vault.key seals the keys in the database; operator speaks to the running server
+///     secrets/       0700: vault.key seals the keys in the database; backup.key seals backups; operator speaks to the
+///                    running server
 ///     tmp/           what a request needs for a while; emptied at start
 ///     kith.lock      locked while a process uses the folder
 ///     served-as      the public name under which it was last served
@@ -37,6 +42,11 @@ package struct DataDirectory: Sendable {
 
     package var keyFile: String { path + "/secrets/vault.key" }
     package var temporary: String { path + "/tmp" }
+    package var secrets: String { path + "/secrets" }
+    /// What backups are sealed with; see `SealingKey`.
+    package var backupKeyFile: String { path + "/secrets/backup.key" }
+    /// There while a backup is being restored: what is here isn't whole.
+    var restoreMark: String { path + "/restoring" }
     var lockFile: String { path + "/kith.lock" }
     var operatorFile: String { path + "/secrets/operator" }
 
@@ -58,7 +68,7 @@ package struct DataDirectory: Sendable {
     }
 
     /// Writes a small file, mode 0600, in place of an older one.
-    fileprivate static func replace(
+    static func replace(
         _ path: String, by text: String, randomness: any Randomness
     ) throws(DataDirectoryError) {
         let draft = path + "." + Hex.encode(randomness.bytes(6))
@@ -73,6 +83,8 @@ package struct DataDirectory: Sendable {
             throw .unavailable(path: path, reason: reason)
         }
     }
+
+    var isBeingRestored: Bool { FileManager.default.fileExists(atPath: restoreMark) }
 
     private var nameFile: String { path + "/served-as" }
 

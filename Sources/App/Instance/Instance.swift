@@ -45,13 +45,17 @@ package final class Instance: Sendable {
 
     /// Opens everything an instance keeps and builds its rooms; nothing runs yet and no port is open.
     ///
+    /// - Parameter stage: whether a restore is still at work on it.
     /// - Throws: `InstanceError`, with everything closed again.
-    package static func open(_ configuration: Configuration, _ surroundings: Surroundings) async throws -> Instance {
+    package static func open(
+        _ configuration: Configuration, _ surroundings: Surroundings, _ stage: Stage = .whole
+    ) async throws -> Instance {
         let directory = DataDirectory(configuration.data)
         let lock: InstanceLock
         do throws(DataDirectoryError) {
             try directory.prepare()
             lock = try InstanceLock(directory)
+            if stage == .whole, directory.isBeingRestored { throw DataDirectoryError.unfinished(path: directory.path) }
         } catch {
             throw InstanceError.dataDirectory(error)
         }
@@ -68,6 +72,13 @@ package final class Instance: Sendable {
             await store.close()
             throw error
         }
+    }
+
+    /// How far what an instance keeps is.
+    package enum Stage: Sendable {
+        case whole
+        /// A backup was laid down, and others aren't told of it yet.
+        case restored
     }
 
     private init(

@@ -1,6 +1,7 @@
 import ATProtocol
 import Base
 import Contracts
+import Hosting
 import Identity
 import Pages
 import Publishing
@@ -79,11 +80,26 @@ struct InstanceRooms: Sendable {
             DatabaseRoutes(
                 database: store.database, move: DatabaseMove(store.database, configuration, surroundings), local: local
             ).add(to: &$0)
+            Self.backups(configuration, store, foundation, surroundings).add(to: &$0)
         }
         try await accounts.ensureBootstrapAdministrator()
     }
 
     private typealias Router = XRPCRouter<Caller, AccessRule>
+
+    private static func backups(
+        _ configuration: Configuration, _ store: InstanceStore, _ foundation: IdentityFoundation,
+        _ surroundings: Surroundings
+    ) -> BackupRoutes {
+        BackupRoutes(
+            creation: BackupCreation(
+                database: store.database, blobs: store.blobs, holdings: BlobLedger(), clock: surroundings.clock,
+                randomness: surroundings.randomness),
+            directory: DataDirectory(configuration.data),
+            instance: BackedUpInstance(
+                name: configuration.name.authority, did: foundation.configuration.serviceDID.string,
+                version: KithVersion.number))
+    }
 
     private static func router(
         _ door: CallerDoor, _ rooms: [(ProcessRole, (inout Router) -> Void)], of parts: Set<ProcessRole>,

@@ -33,7 +33,7 @@ struct InstanceStore: Sendable {
         await database.close()
     }
 
-    private static func database(
+    static func database(
         _ configuration: Configuration, _ surroundings: Surroundings
     ) throws(InstanceError) -> any Database {
         do throws(StorageError) {
@@ -84,7 +84,7 @@ struct InstanceStore: Sendable {
         }
     }
 
-    private static func blobs(
+    static func blobs(
         _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
     ) async throws(InstanceError) -> any BlobStore {
         do throws(BlobStoreError) {

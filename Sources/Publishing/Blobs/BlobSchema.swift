@@ -53,5 +53,17 @@ package enum BlobSchema {
                 ON CONFLICT (repository) DO UPDATE SET expected_count = excluded.expected_count
                 """,
             ]),
+        // Bytes that lost their row stay while a backup copies them.
+        Migration(
+            room: "blobs", number: 3,
+            statements: [
+                """
+                CREATE TABLE blob_hold (
+                    name TEXT PRIMARY KEY NOT NULL,
+                    expires_at BIGINT NOT NULL
+                ) CLUSTERED
+                """,
+                "CREATE INDEX blob_hold_expiry ON blob_hold (expires_at)",
+            ]),
     ]
 }

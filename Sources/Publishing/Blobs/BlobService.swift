@@ -138,7 +138,8 @@ package struct BlobService: Sendable {
         }
     }
 
-    /// Ends uploads that waited too long and removes bytes that no row speaks of; called by a background loop.
+    /// Ends uploads that waited too long and removes bytes that no row speaks of; called by a background loop. While bytes
+    /// are held (`BlobHoldings`) they stay, and their places are remembered.
     ///
     /// - Returns: the number of blobs removed.
     package func sweep() async throws -> Int {
@@ -148,7 +149,10 @@ package struct BlobService: Sendable {
         _ = try await store.removeAbandoned(before: deadline)
         var removed = 0
         while true {
-            let locations = try await database.read { try ledger.disposals(limit: 200, in: $0) }
+            let now = clock.now()
+            let locations = try await database.read { scope in
+                try ledger.isHeld(now: now, in: scope) ? [] : try ledger.disposals(limit: 200, in: scope)
+            }
             if locations.isEmpty { return removed }
             for location in locations { try await store.delete(location) }
             try await database.write { scope in

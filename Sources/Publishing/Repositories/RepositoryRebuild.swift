@@ -71,6 +71,28 @@ package struct RepositoryRebuild: Sendable {
             isSigned: commit.map { $0.cid == row.commit && $0.isSigned(by: signer.publicKey) } ?? false)
     }
 
+    /// Checks every repository in turn; for a database that nobody changes meanwhile.
+    ///
+    /// - Parameter checked: told each report; nil where the account's key isn't here to check the signature with.
+    package func checkAll(_ checked: (DID, Report?) throws -> Void) async throws {
+        var last = Int64.min
+        while true {
+            let cursor = last
+            let page = try await database.read {
+                try RepositoryStore.repositories(after: cursor, limit: Self.pageCount, in: $0)
+            }
+            for row in page {
+                do {
+                    try checked(row.did, try await check(row.did))
+                } catch SigningKeyError.notInCustody {
+                    try checked(row.did, nil)
+                }
+            }
+            guard let newest = page.last?.id, page.count == Self.pageCount else { return }
+            last = newest
+        }
+    }
+
     /// Lays a tree over the stored records beside the present one, signs it and puts it in its place.
     ///
     /// Damaged records cannot be made whole; they are left out and named. For an active account `#sync` is logged.

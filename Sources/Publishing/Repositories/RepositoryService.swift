@@ -51,6 +51,19 @@ package struct RepositoryService: Repositories {
         try append(.sync(sync), kind: .sync, now: now, in: scope)
     }
 
+    package func renewHead(
+        of did: DID, signer: any RepositorySigner, announced: Bool, in scope: any WriteScope
+    ) throws {
+        guard let row = try RepositoryStore.repository(did, in: scope) else { return }
+        var generator = TIDGenerator(clockID: 0, last: row.rev)
+        let commit = try Commit(did: did, rev: generator.next(now: clock.now()), data: row.data, signer: signer)
+        let change = RepositoryChange(
+            id: row.id, tree: row.tree, previous: row.commit, commit: commit, createdNodes: [], removedNodes: [],
+            writes: [])
+        guard try RepositoryStore.moveHead(change, in: scope) else { throw RepositoryWriteError.contended }
+        if announced { try announceHead(of: did, in: scope) }
+    }
+
     private func append(
         _ event: FirehoseEvent, kind: LogEventKind, now: Timestamp, in scope: any WriteScope
     ) throws {

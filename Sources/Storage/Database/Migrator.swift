@@ -30,6 +30,20 @@ package enum MigrationError: Error, Sendable, Hashable, CustomStringConvertible 
     }
 }
 
+/// A step of the schema that was applied to a database.
+package struct SchemaStep: Sendable, Hashable {
+    package let room: String
+    package let number: Int
+    /// SHA-256 over its statements; 32 bytes.
+    package let digest: [UInt8]
+
+    package init(room: String, number: Int, digest: [UInt8]) {
+        self.room = room
+        self.number = number
+        self.digest = digest
+    }
+}
+
 /// Brings a database's schema up to date: each step in its own transaction, recorded with a digest.
 package struct Migrator: Sendable {
     private let migrations: [Migration]
@@ -40,6 +54,31 @@ package struct Migrator: Sendable {
     package init(_ migrations: [Migration], clock: any WallClock) {
         self.migrations = StorageSchema.migrations + migrations
         self.clock = clock
+    }
+
+    private init(all migrations: [Migration], clock: any WallClock) {
+        self.migrations = migrations
+        self.clock = clock
+    }
+
+    /// The steps that a database has, by room and number.
+    package static func steps(in scope: any ReadScope) throws -> [SchemaStep] {
+        try scope.query("SELECT room, number, digest FROM storage_migration ORDER BY room, number").map { row in
+            SchemaStep(room: try row.text(0), number: Int(try row.integer(1)), digest: try row.blob(2))
+        }
+    }
+
+    /// A migrator that goes no further than `steps`, to make a database as an older program left one.
+    /// - Throws: `.newer` when one of them isn't known here, `.changed` when it is another here.
+    package func limited(to steps: [SchemaStep]) throws(MigrationError) -> Migrator {
+        for step in steps {
+            let known = migrations.first { $0.room == step.room && $0.number == step.number }
+            guard let known else { throw .newer(room: step.room, number: step.number) }
+            guard known.digest == step.digest else { throw .changed(room: step.room, number: step.number) }
+        }
+        let wanted = Set(steps.map { Step(room: $0.room, number: $0.number) })
+        return Migrator(
+            all: migrations.filter { wanted.contains(Step(room: $0.room, number: $0.number)) }, clock: clock)
     }
 
     /// Applies what is missing.

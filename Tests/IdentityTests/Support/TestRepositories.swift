@@ -44,6 +44,10 @@ final class TestRepositories: Repositories {
         try append(.sync, did, in: scope)
     }
 
+    func renewHead(of did: DID, signer: any RepositorySigner, announced: Bool, in scope: any WriteScope) throws {
+        if announced { try append(.sync, did, in: scope) }
+    }
+
     func remove(_ did: DID, in scope: any WriteScope) throws {
         scope.afterCommit { self.heads.withLock { $0[did] = nil } }
     }

@@ -1,0 +1,197 @@
+"""Backups taken under load: they restore to a state that verifies, and the event sequence goes on without reuse."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+from test_durability import Writer
+
+import firehose
+import judge
+import kith
+
+WRITERS = 8
+
+
+@pytest.fixture
+def folder():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="kith-backup-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Load:
+    """Writers that write until they are told to stop, and what was acknowledged to them."""
+
+    def __init__(self, clients):
+        self.writers = [Writer(clients[index % len(clients)], index * 100_000) for index in range(WRITERS)]
+
+    def __enter__(self):
+        for writer in self.writers:
+            writer.start()
+        while any(not writer.done for writer in self.writers):
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_):
+        for writer in self.writers:
+            writer.join()
+
+    def acknowledged(self):
+        return {(writer.client.did, one.path): one.cid for writer in self.writers for one in list(writer.done)}
+
+
+def command(server, *arguments, check=True):
+    return server.command("backup", *arguments, check=check)
+
+
+def make_key(server, folder):
+    made = json.loads(command(server, "key", "--data", str(server.folder), "--json").stdout)
+    path = folder / "recovery.key"
+    path.write_text(made["recoveryKey"] + "\n")
+    return path
+
+
+def test_under_load_restored_and_going_on(make_server, folder):
+    server = make_server()
+    clients = server.accounts(4)
+    key = make_key(server, folder)
+    place = str(folder / "backups")
+    blob = random.randbytes(9_000_000)
+    uploaded = clients[0].post("com.atproto.repo.uploadBlob", data=blob, headers={"Content-Type": "image/png"}).ok()
+    picture = {"$type": "com.example.picture", "blob": uploaded["blob"]}
+    clients[0].create("com.example.picture", picture).ok()
+    made = []
+    with Load(clients) as load:
+        for _ in range(3):
+            before = load.acknowledged()
+            made.append(
+                (before, json.loads(command(server, "create", place, "--data", str(server.folder), "--json").stdout))
+            )
+        # More than the backup knows, and seen by others.
+        time.sleep(0.5)
+        seen = firehose.read(server, 0, lambda event: event.seq > made[-1][1]["eventHead"] + 20)
+        server.kill()
+    heads = {event.did: event.body["rev"] for event in seen if event.kind in ("#commit", "#sync")}
+    newest = seen[-1].seq
+    acknowledged, backup = made[-1]
+    assert [one["number"] for _, one in made] == [1, 2, 3]
+    assert backup["missingBlobs"] == [] and backup["blobs"] == 1 and newest > backup["eventHead"]
+    assert made[2][1]["newBytes"] < 9_000_000 < made[0][1]["newBytes"], "the blob was saved twice"
+
+    verdict = json.loads(command(server, "verify", place, "--key-file", str(key), "--newest", "3", "--json").stdout)
+    assert verdict["sound"] and verdict["restored"] and verdict["repositories"] == 5 and verdict["blobs"] == 1
+    outside = json.loads(command(server, "verify", place, "--json").stdout)
+    assert outside["sound"] and not outside["restored"]
+
+    data = folder / "restored"
+    other = make_server(data, start=False)
+    restored = json.loads(
+        command(other, "restore", place, "--key-file", str(key), "--data", str(data), "--json").stdout
+    )
+    assert restored["eventHead"] == backup["eventHead"] and restored["renewed"] == 5
+    assert restored["continuesAfter"] >= backup["eventHead"] + 1_000_000
+    again = command(other, "restore", place, "--key-file", str(key), "--data", str(data), check=False)
+    assert again.returncode == 65, again
+
+    other.port, other.base = server.port, server.base
+    other.start()
+    for client in clients:
+        assert "valid" in other.command("repo", "verify", client.did, "--data", str(data)).stdout
+    check_records(other, acknowledged)
+    found = other.anonymous().get("com.atproto.sync.getBlob", did=clients[0].did, cid=uploaded["blob"]["ref"]["$link"])
+    assert found.content == blob
+    check_events(other, clients, newest, heads)
+
+
+def check_records(server, acknowledged):
+    """Everything acknowledged before the backup began is there."""
+    for did in {did for did, _ in acknowledged}:
+        document = server.anonymous().raw("GET", f"/plc/{did}").ok()
+        car = server.anonymous().get("com.atproto.sync.getRepo", did=did).content
+        there = judge.check_repository(car, did, judge.signing_key(document)).entries
+        missing = {path for (owner, path), cid in acknowledged.items() if owner == did and there.get(path) != cid}
+        assert not missing, f"acknowledged before the backup and not in it: {missing}"
+
+
+def check_events(server, clients, newest, heads):
+    """Whoever was connected goes on at their cursor: no number comes again, every head is newer than theirs."""
+    writer = server.sign_in(clients[0].handle)
+    rev = writer.create("com.example.note", {"$type": "com.example.note", "text": "after"}).ok()["commit"]["rev"]
+    fresh = firehose.read_until_rev(server, newest, clients[0].did, rev)
+    assert all(event.seq > newest for event in fresh)
+    assert [event.seq for event in fresh] == sorted({event.seq for event in fresh})
+    for client in clients:
+        mine = [event for event in fresh if event.did == client.did]
+        assert [event.kind for event in mine[:3]] == ["#account", "#identity", "#sync"]
+        assert mine[2].body["rev"] > heads[client.did], "others would take the head for an old one"
+    last = [event for event in fresh if event.kind == "#commit"][-1]
+    sync = [event for event in fresh if event.kind == "#sync" and event.did == clients[0].did][-1]
+    assert last.body["since"] == sync.body["rev"]
+    old = firehose.read_until_rev(server, 0, clients[0].did, rev)
+    assert [event.seq for event in old] == sorted({event.seq for event in old})
+
+
+def test_killed_while_at_it(make_server, folder):
+    server = make_server()
+    clients = server.accounts(2)
+    key = make_key(server, folder)
+    place = folder / "backups"
+    for client in clients:
+        answer = client.post(
+            "com.atproto.repo.uploadBlob", data=random.randbytes(30_000_000), headers={"Content-Type": "image/png"}
+        )
+        client.create("com.example.picture", {"$type": "com.example.picture", "blob": answer.ok()["blob"]}).ok()
+    command(server, "create", str(place), "--data", str(server.folder))
+    for client in clients:
+        client.create("com.example.note", {"$type": "com.example.note", "text": "more"}).ok()
+    making = subprocess.Popen(
+        [str(kith.BINARY), "backup", "create", str(folder / "other"), "--data", str(server.folder)],
+        env=server.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list((folder / "other").glob("pieces/*/*")):
+        assert making.poll() is None, "it was over before it could be killed"
+        time.sleep(0.002)
+    server.kill()
+    assert making.wait(timeout=60) != 0
+    refused = command(server, "verify", str(folder / "other"), check=False)
+    assert refused.returncode == 65, refused
+    assert json.loads(command(server, "verify", str(place), "--key-file", str(key), "--json").stdout)["sound"]
+    server.start()
+    command(server, "create", str(folder / "other"), "--data", str(server.folder))
+    verdict = command(server, "verify", str(folder / "other"), "--key-file", str(key), "--json")
+    assert json.loads(verdict.stdout)["blobs"] == 2
+
+
+def test_damage_is_told(make_server, folder):
+    server = make_server()
+    server.account()
+    key = make_key(server, folder)
+    place = folder / "backups"
+    command(server, "create", str(place), "--data", str(server.folder))
+    for path in sorted(one for one in place.rglob("*") if one.is_file() and one.name != "lock"):
+        content = path.read_bytes()
+        position = random.randrange(len(content))
+        path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        for options in ([], ["--key-file", str(key)]):
+            done = command(server, "verify", str(place), *options, check=False)
+            assert done.returncode == 65, f"{path} at {position}: {done}"
+        path.write_bytes(content)
+    assert command(server, "verify", str(place), "--key-file", str(key)).returncode == 0
+
+
+@pytest.mark.skipif(not os.environ.get("KITH_TEST_POSTGRESQL_BINARIES"), reason="needs scripts/with-postgresql")
+def test_point_in_time():
+    """PostgreSQL's own tools: a base backup, the archive of its log, and a moment in between."""
+    script = kith.ROOT / "scripts" / "try-point-in-time"
+    environment = {**os.environ, "KITH_BINARY": str(kith.BINARY)}
+    done = subprocess.run([str(script)], env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
