@@ -8,7 +8,7 @@ import Testing
         _ engine: Engine, _ change: (inout TestOptions) -> Void = { _ in }
     ) async throws -> TestStore {
         var options = TestOptions()
-        options.streamBufferBytes = 256 << 10
+        options.streams.bufferBytes = 256 << 10
         change(&options)
         return try await TestStore(engine, options: options)
     }
@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test(arguments: Engine.all) func aConsumerThatTakesNothingIsLeft(_ engine: Engine) async throws {
-        let store = try await store(engine) { $0.stallTimeout = .milliseconds(20) }
+        let store = try await store(engine) { $0.streams.stallTimeout = .milliseconds(20) }
         let ended = Ran()
         let stream = try await store.database.stream { _, sink in
             do {
@@ -108,8 +108,8 @@ import Testing
 
     @Test(arguments: Engine.all) func tooManyAreRefused(_ engine: Engine) async throws {
         let store = try await store(engine) {
-            $0.streamsMax = 1
-            $0.streamsWaitingMax = 1
+            $0.streams.runningMax = 1
+            $0.streams.waitingMax = 1
         }
         let gate = Ran()
         let body: @Sendable (any ReadScope, any ByteSink) throws -> Void = { _, sink in

@@ -9,10 +9,10 @@ import Testing
 @Suite struct StreamShareTests {
     private func store(_ engine: Engine, _ change: (inout TestOptions) -> Void) async throws -> TestStore {
         var options = TestOptions()
-        options.streamBufferBytes = 64 << 10
-        options.streamsMax = 4
-        options.streamsPerClientMax = 2
-        options.streamsWaitingPerClientMax = 1
+        options.streams.bufferBytes = 64 << 10
+        options.streams.runningMax = 4
+        options.streams.runningPerClientMax = 2
+        options.streams.waitingPerClientMax = 1
         change(&options)
         return try await TestStore(engine, options: options)
     }
@@ -67,9 +67,9 @@ import Testing
     /// Nobody is sent away for being slow alone, only for the sake of somebody who waits.
     @Test(arguments: Engine.all) func aSlowReaderGivesWayToThoseWhoWait(_ engine: Engine) async throws {
         let store = try await store(engine) {
-            $0.streamsMax = 1
-            $0.stallTimeout = .seconds(3600)
-            $0.leastRate.window = .milliseconds(20)
+            $0.streams.runningMax = 1
+            $0.streams.stallTimeout = .seconds(3600)
+            $0.streams.leastRate.window = .milliseconds(20)
         }
         let slow = try await store.database.stream(for: "a", Self.endless)
         let next = try await store.database.stream(for: "b", Self.short)
@@ -79,8 +79,10 @@ import Testing
     }
 
     @Test func whoWaitsOnlyForItsOwnShareSendsNobodyElseAway() {
-        let shares = StreamShares(
-            limits: .init(runningMax: 3, waitingMax: 9, runningPerClientMax: 1, waitingPerClientMax: 9))
+        var limits = StreamLimits()
+        (limits.runningMax, limits.waitingMax) = (3, 9)
+        (limits.runningPerClientMax, limits.waitingPerClientMax) = (1, 9)
+        let shares = StreamShares(limits: limits)
         func enter(_ client: String) {
             let pace = ByteBuffer.Pace(least: StreamLeastRate()) { false }
             let buffer = ByteBuffer(sizeBytesMax: 1, stallTimeout: .seconds(1), pace: pace)

@@ -164,32 +164,8 @@ package struct TestOptions: Sendable {
         get { sqlite.readDurationMax }
         set { (sqlite.readDurationMax, postgreSQL.readDurationMax) = (newValue, newValue) }
     }
-    package var streamsMax: Int {
-        get { sqlite.streamsMax }
-        set { (sqlite.streamsMax, postgreSQL.streamsMax) = (newValue, newValue) }
-    }
-    package var streamsWaitingMax: Int {
-        get { sqlite.streamsWaitingMax }
-        set { (sqlite.streamsWaitingMax, postgreSQL.streamsWaitingMax) = (newValue, newValue) }
-    }
-    package var streamBufferBytes: Int {
-        get { sqlite.streamBufferBytes }
-        set { (sqlite.streamBufferBytes, postgreSQL.streamBufferBytes) = (newValue, newValue) }
-    }
-    package var stallTimeout: Duration {
-        get { sqlite.stallTimeout }
-        set { (sqlite.stallTimeout, postgreSQL.stallTimeout) = (newValue, newValue) }
-    }
-    package var streamsPerClientMax: Int {
-        get { sqlite.streamsPerClientMax }
-        set { (sqlite.streamsPerClientMax, postgreSQL.streamsPerClientMax) = (newValue, newValue) }
-    }
-    package var streamsWaitingPerClientMax: Int {
-        get { sqlite.streamsWaitingPerClientMax }
-        set { (sqlite.streamsWaitingPerClientMax, postgreSQL.streamsWaitingPerClientMax) = (newValue, newValue) }
-    }
-    package var leastRate: StreamLeastRate {
-        get { sqlite.leastRate }
-        set { (sqlite.leastRate, postgreSQL.leastRate) = (newValue, newValue) }
+    package var streams: StreamLimits {
+        get { sqlite.streams }
+        set { (sqlite.streams, postgreSQL.streams) = (newValue, newValue) }
     }
 }

@@ -27,33 +27,10 @@ package struct PostgreSQLOptions: Sendable {
     package var pauseMax = Duration.seconds(2)
     /// What other processes announced is looked up at least so often, should a notification have been lost.
     package var pollInterval = Duration.seconds(5)
-    /// Streams that run at once, each on a thread and a connection of its own.
-    package var streamsMax = 16
-    /// Streams that may wait for a thread; a further one is refused with `.overloaded`.
-    package var streamsWaitingMax = 64
-    /// Streams of one client that run at once; others of the same client wait.
-    package var streamsPerClientMax = 8
-    /// Streams of one client that may wait; a further one is refused with `.shareExceeded`.
-    package var streamsWaitingPerClientMax = 8
-    /// What a client must take while others wait for its place.
-    package var leastRate = StreamLeastRate()
-    /// Bytes a stream may be ahead of its consumer.
-    package var streamBufferBytes = 1 << 20
-    /// A stream whose consumer takes so long for half a buffer ends with `.stalled`.
-    package var stallTimeout = Duration.seconds(30)
+    /// What concerns streams.
+    package var streams = StreamLimits()
     /// A server that follows the first, for streams that may see a state a little older. Nil: the first serves all.
     package var replicaURL: String?
 
     package init() {}
-}
-
-extension PostgreSQLOptions {
-    /// What concerns streams.
-    var streams: StreamThreads<PostgreSQLReader>.Limits {
-        .init(
-            shares: StreamShares.Limits(
-                runningMax: streamsMax, waitingMax: streamsWaitingMax, runningPerClientMax: streamsPerClientMax,
-                waitingPerClientMax: streamsWaitingPerClientMax),
-            leastRate: leastRate, bufferBytes: streamBufferBytes, stallTimeout: stallTimeout)
-    }
 }

@@ -160,7 +160,7 @@ final class PostgreSQLServer: Sendable {
         case .write: (options.statementTimeout, options.idleInTransactionTimeout)
         // A read has its own clock; this one is for a process that is gone.
         case .read, .listen: (options.readDurationMax * 2, options.readDurationMax * 2)
-        case .stream: (options.statementTimeout, options.stallTimeout * 2)
+        case .stream: (options.statementTimeout, options.streams.stallTimeout * 2)
         }
     }
 }

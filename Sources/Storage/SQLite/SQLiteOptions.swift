@@ -1,13 +1,3 @@
-/// The pace below which a stream's reader loses its place to those that wait: `bytes` in each `window` in which the
-/// stream's buffer was full.
-package struct StreamLeastRate: Sendable, Hashable {
-    package var window = Duration.seconds(30)
-    /// 64 KiB a second.
-    package var bytes = 30 * 64 << 10
-
-    package init() {}
-}
-
 /// Bounds and sizes of a SQLite database. The defaults suit one instance on a small machine.
 package struct SQLiteOptions: Sendable {
     /// The writer's page cache.
@@ -32,33 +22,10 @@ package struct SQLiteOptions: Sendable {
     package var checkpointSizeBytes = 64 << 20
     /// Streams are ended with `.stalled` when their snapshots let the log grow past this.
     package var logSizeBytesMax = 1 << 30
-    /// Streams that run at once, each on a thread of its own.
-    package var streamsMax = 16
-    /// Streams that may wait for a thread; a further one is refused with `.overloaded`.
-    package var streamsWaitingMax = 64
-    /// Streams of one client that run at once; others of the same client wait.
-    package var streamsPerClientMax = 8
-    /// Streams of one client that may wait; a further one is refused with `.shareExceeded`.
-    package var streamsWaitingPerClientMax = 8
-    /// What a client must take while others wait for its place.
-    package var leastRate = StreamLeastRate()
-    /// Bytes a stream may be ahead of its consumer.
-    package var streamBufferBytes = 1 << 20
-    /// A stream whose consumer takes so long for half a buffer ends with `.stalled`.
-    package var stallTimeout = Duration.seconds(30)
+    /// What concerns streams.
+    package var streams = StreamLimits()
     /// The size the file may have; writes past it fail with `.full`. Nil: as large as the disk allows.
     package var sizeBytesMax: Int64?
 
     package init() {}
-}
-
-extension SQLiteOptions {
-    /// What concerns streams.
-    var streams: StreamThreads<SQLiteConnection>.Limits {
-        .init(
-            shares: StreamShares.Limits(
-                runningMax: streamsMax, waitingMax: streamsWaitingMax, runningPerClientMax: streamsPerClientMax,
-                waitingPerClientMax: streamsWaitingPerClientMax),
-            leastRate: leastRate, bufferBytes: streamBufferBytes, stallTimeout: stallTimeout)
-    }
 }

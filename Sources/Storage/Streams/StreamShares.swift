@@ -4,15 +4,6 @@ import Synchronization
 ///
 /// Streams hold threads and snapshots for as long as their readers like; without shares one slow client would hold all.
 final class StreamShares: Sendable {
-    struct Limits: Sendable {
-        var runningMax: Int
-        var waitingMax: Int
-        /// Of one client.
-        var runningPerClientMax: Int
-        /// Of one client.
-        var waitingPerClientMax: Int
-    }
-
     private struct Entry {
         let client: String?
         let buffer: ByteBuffer
@@ -32,10 +23,10 @@ final class StreamShares: Sendable {
         case refuse(StorageError)
     }
 
-    private let limits: Limits
+    private let limits: StreamLimits
     private let state = Mutex(State())
 
-    init(limits: Limits) {
+    init(limits: StreamLimits) {
         self.limits = limits
     }
 

@@ -1,34 +1,26 @@
 /// The threads on which an engine runs its streams, and who may use them.
 final class StreamThreads<Connection>: Sendable {
-    /// Bounds of streams; see the options of the engines.
-    struct Limits: Sendable {
-        var shares: StreamShares.Limits
-        var leastRate: StreamLeastRate
-        var bufferBytes: Int
-        var stallTimeout: Duration
-    }
-
     typealias Body = @Sendable (any ReadScope, any ByteSink) throws -> Void
     /// Runs a body inside one read transaction of the connection, ended when the flag is raised.
     typealias Reading = @Sendable (Connection, StopFlag, (any ReadScope) throws -> Void) throws -> Void
 
-    private let limits: Limits
+    private let limits: StreamLimits
     private let shares: StreamShares
     private let running: RunningStreams
     private let threads: WorkerThreads<Connection>
     private let reading: Reading
 
     init(
-        name: String, limits: Limits, running: RunningStreams, reading: @escaping Reading,
+        name: String, limits: StreamLimits, running: RunningStreams, reading: @escaping Reading,
         around: @escaping WorkerThreads<Connection>.Around
     ) {
         self.reading = reading
         self.limits = limits
         self.running = running
-        shares = StreamShares(limits: limits.shares)
+        shares = StreamShares(limits: limits)
         // Who waits is the shares' matter; a thread that hands its place on may not be idle yet.
         threads = WorkerThreads(
-            name: name, threadsMax: limits.shares.runningMax, queueMax: limits.shares.runningMax, around: around)
+            name: name, threadsMax: limits.runningMax, queueMax: limits.runningMax, around: around)
     }
 
     /// Starts a stream, at once or when there is room.
