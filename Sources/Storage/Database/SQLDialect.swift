@@ -22,7 +22,7 @@ package struct SQLDialect: Sendable, Hashable {
 
     /// Translates one schema statement (`CREATE TABLE`, `CREATE INDEX`, `ALTER TABLE`, or any other, left as it is).
     ///
-    /// Words inside quotes stay. The statement must be one; comments are not understood.
+    /// Words inside quotes and comments stay. The statement must be one, and neither begin nor end with a comment.
     package func schema(_ statement: String) -> String {
         guard Self.changesTable(statement) else { return statement }
         let plain = engine == .sqlite ? statement.replacing("DOUBLE PRECISION", with: "REAL") : statement
@@ -52,30 +52,5 @@ package struct SQLDialect: Sendable, Hashable {
     private static func startsTable(_ statement: String) -> Bool {
         let words = statement.split(maxSplits: 3) { $0 == " " || $0 == "\n" }.prefix(2)
         return words.map { $0.uppercased() } == ["CREATE", "TABLE"]
-    }
-
-    private static func translating(_ statement: String, _ types: [String: String]) -> String {
-        var result = ""
-        var word = ""
-        var quote: Character?
-        func flush() {
-            result += quote == nil ? types[word, default: word] : word
-            word = ""
-        }
-        for character in statement {
-            if quote == nil, character.isLetter || character.isNumber || character == "_" {
-                word.append(character)
-                continue
-            }
-            flush()
-            result.append(character)
-            if character == quote {
-                quote = nil
-            } else if quote == nil, character == "'" || character == "\"" {
-                quote = character
-            }
-        }
-        flush()
-        return result
     }
 }

@@ -34,28 +34,6 @@ final class PostgreSQLStatement {
         return word.elementsEqual("SELECT".utf8) || word.elementsEqual("FETCH".utf8)
             || word.elementsEqual("VALUES".utf8)
     }
-
-    /// The largest `n` of the `$n` in a statement; text in quotes doesn't count.
-    static func parameterCount(_ sql: String) -> Int {
-        var (largest, number) = (0, 0)
-        var isNumber = false
-        var quote: UInt8?
-        for byte in sql.utf8 {
-            if byte == quote {
-                quote = nil
-            } else if quote == nil, byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {
-                quote = byte
-            } else if quote == nil, byte == UInt8(ascii: "$") {
-                (number, isNumber) = (0, true)
-            } else if isNumber, byte >= 0x30, byte <= 0x39, number < 100_000 {
-                number = number * 10 + Int(byte - 0x30)
-                largest = max(largest, number)
-            } else {
-                isNumber = false
-            }
-        }
-        return largest
-    }
 }
 
 /// The statements that a connection keeps prepared, bounded.
@@ -80,7 +58,7 @@ struct PostgreSQLStatements {
     /// A new statement, to be prepared now. Without room for it before the end of the transaction it has no name, and
     /// is gone with the next one that has none.
     mutating func add(_ sql: String, _ parameters: [SQLValue]) throws(StorageError) -> PostgreSQLStatement {
-        let expected = PostgreSQLStatement.parameterCount(sql)
+        let expected = SQLDialect.parameterCount(sql)
         guard expected == parameters.count else {
             throw .statement(detail: "\(expected) parameters expected, \(parameters.count) given")
         }
