@@ -45,13 +45,19 @@ import Testing
         await store.database.close()
     }
 
-    /// Needs the right to mount; elsewhere the test above has to do.
-    @Test(.enabled(if: geteuid() == 0)) func aFullFileSystemSaysSoAndRecovers() async throws {
+    /// Tried once: root in a container may lack the right as well.
+    private static let mayMount: Bool = {
+        guard let directory = try? ScratchDirectory() else { return false }
+        return mount(directory.path) && run("/bin/umount", directory.path)
+    }()
+
+    @Test(.enabled(if: mayMount, "no right to mount a file system; the tests of a full database have to do"))
+    func aFullFileSystemSaysSoAndRecovers() async throws {
         let directory = try ScratchDirectory()
         let volume = directory.file("volume")
         try FileManager.default.createDirectory(atPath: volume, withIntermediateDirectories: true)
-        guard run("/bin/mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", volume) else { return }
-        defer { _ = run("/bin/umount", volume) }
+        try #require(Self.mount(volume))
+        defer { _ = Self.run("/bin/umount", volume) }
         let database = try SQLiteDatabase(path: volume + "/kith.sqlite")
         _ = try await Migrator([TestStore.notes], clock: ManualClock()).migrate(database)
         let ballast = volume + "/ballast"
@@ -90,7 +96,11 @@ import Testing
         return (4000, nil)
     }
 
-    private func run(_ program: String, _ arguments: String...) -> Bool {
+    private static func mount(_ path: String) -> Bool {
+        run("/bin/mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", path)
+    }
+
+    private static func run(_ program: String, _ arguments: String...) -> Bool {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments

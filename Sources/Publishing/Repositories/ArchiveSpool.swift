@@ -28,6 +28,7 @@ package final class ArchiveSpool: BlockSource, Sendable {
     /// - Throws: when the file cannot be made.
     package init(directory: String) throws {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        // mkstemp wants six X at the end of its template, and puts in their place what makes the name a new one.
         var template = Array((directory + "/import-XXXXXX").utf8CString)
         let descriptor = mkstemp(&template)
         guard descriptor >= 0 else { throw SpoolError.cannotCreate(errno: errno) }

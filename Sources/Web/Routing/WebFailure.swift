@@ -46,6 +46,7 @@ package enum WebFailure: WireConvertible, Hashable {
                 status: 400, error: "InvalidRequest", message: "Incorrect HTTP method, expected \(expected)",
                 headers: [.init(name: "allow", value: expected)])
         case .methodNotImplemented(let nsid):
+            // The specification's words for a method that no room of this server has: nothing here is left undone.
             WireFailure(status: 501, error: "MethodNotImplemented", message: "Method not implemented: \(nsid)")
         case .notFound:
             WireFailure(status: 404, error: "NotFound", message: "There is nothing at this address")
