@@ -24,11 +24,11 @@ def own_server():
 
 @pytest.fixture
 def make_server():
-    """Makes servers with settings of their own: `make_server(KITH_INVITE_REQUIRED="true")`."""
+    """Makes servers with settings and flags of their own: `make_server(KITH_INVITE_REQUIRED="true")`."""
     made = []
 
-    def make(data=None, start=True, **environment):
-        server = kith.Server(data, environment)
+    def make(data=None, start=True, arguments=(), **environment):
+        server = kith.Server(data, environment, arguments)
         made.append(server)
         return server.start() if start else server
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 URL = os.environ.get("KITH_TEST_POSTGRESQL_URL")
@@ -75,13 +76,16 @@ class Cluster(Databases):
         super().__init__(url, self._keeper.stdout.readline().strip())
         self.folder = pathlib.Path(url.split("host=")[1])
 
-    def _control(self, *arguments):
-        command = [self.tool("pg_ctl"), "--pgdata", str(self.folder / "data"), "--wait", "--silent", *arguments]
+    def as_owner(self, *command):
+        """Runs a command as the user whom the server belongs to."""
         if os.getuid() == 0:
             command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
-        # Not a pipe: the server would inherit it.
+        # Not a pipe: a server that it starts would inherit it.
         with open(os.devnull, "w") as nowhere:
             subprocess.run(command, cwd=self.folder, check=True, stdout=nowhere, timeout=120)
+
+    def _control(self, *arguments):
+        self.as_owner(self.tool("pg_ctl"), "--pgdata", str(self.folder / "data"), "--wait", "--silent", *arguments)
 
     def stop(self, mode="immediate"):
         """`immediate` is a crash as far as clients can tell."""
@@ -96,3 +100,58 @@ class Cluster(Databases):
     def close(self):
         self._keeper.stdin.close()
         self._keeper.wait(timeout=60)
+
+
+class Replica(Databases):
+    """A streaming replica of a cluster, made by pg_basebackup as docs/topology.md says. It notes every statement."""
+
+    PORT = 5433
+
+    def __init__(self, primary):
+        super().__init__(f"{primary.url}&port={self.PORT}", primary.binaries)
+        self.primary = primary
+        self.data = primary.folder / "replica"
+        self.log = primary.folder / "replica.log"
+        primary.as_owner(
+            self.tool("pg_basebackup"),
+            *("--host", str(primary.folder), "--username", "kith", "--pgdata", str(self.data)),
+            *("--checkpoint", "fast", "--write-recovery-conf", "--wal-method", "stream"),
+        )
+        # The socket lies in the folder of the primary's: another port is another socket.
+        with (self.data / "postgresql.conf").open("a") as settings:
+            settings.write(f"port = {self.PORT}\nlog_statement = 'all'\nlog_line_prefix = '%a: '\n")
+
+    def _control(self, *arguments):
+        self.primary.as_owner(self.tool("pg_ctl"), "--pgdata", str(self.data), "--wait", "--silent", *arguments)
+
+    def start(self):
+        self._control("--log", str(self.log), "start")
+        return self
+
+    def stop(self, mode="immediate"):
+        self._control("--mode", mode, "stop")
+
+    def pause(self):
+        """From now on nothing of what it receives is to be seen."""
+        self.run("SELECT pg_wal_replay_pause()")
+        wait_until(lambda: self.run("SELECT pg_get_wal_replay_pause_state()") == ["paused"])
+
+    def resume(self):
+        self.run("SELECT pg_wal_replay_resume()")
+
+    def catch_up(self):
+        """Waits until everything is to be seen that the primary has now."""
+        wanted = self.primary.run("SELECT pg_current_wal_flush_lsn()")[0]
+        wait_until(lambda: self.run(f"SELECT pg_last_wal_replay_lsn() >= '{wanted}'::pg_lsn") == ["t"])
+
+    def downloads(self):
+        """How many repositories were read from it so far."""
+        return self.log.read_text(errors="replace").count("FROM node")
+
+
+def wait_until(question, limit_s=60):
+    """Waits until `question()` is true."""
+    limit = time.monotonic() + limit_s
+    while not question():
+        assert time.monotonic() < limit, f"not within {limit_s} s"
+        time.sleep(0.02)

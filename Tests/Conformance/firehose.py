@@ -1,6 +1,7 @@
 """A consumer of sync.subscribeRepos that keeps raw frames and decodes them with a strict decoder."""
 
 import dataclasses
+import ssl
 import threading
 import time
 
@@ -48,7 +49,8 @@ def decode(raw):
 
 def address(server, cursor=None):
     query = "" if cursor is None else f"?cursor={cursor}"
-    return f"ws://localhost:{server.port}/xrpc/com.atproto.sync.subscribeRepos{query}"
+    scheme = "wss" if server.trust else "ws"
+    return f"{scheme}://localhost:{server.port}/xrpc/com.atproto.sync.subscribeRepos{query}"
 
 
 def subscribe(server, cursor=None, **options):
@@ -57,6 +59,8 @@ def subscribe(server, cursor=None, **options):
     options.setdefault("max_size", FRAME_BYTES_MAX)
     options.setdefault("ping_interval", None)
     options.setdefault("open_timeout", 30)
+    if server.trust:
+        options.setdefault("ssl", ssl.create_default_context(cafile=server.trust))
     return connect(address(server, cursor), **options)
 
 

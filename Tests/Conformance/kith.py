@@ -78,10 +78,13 @@ class Answer:
 class Client:
     """One caller: nobody, a session, or the operator. Not for several threads at once."""
 
-    def __init__(self, base, token=None, basic=None):
+    def __init__(self, base, token=None, basic=None, trust=None):
         self.base = base
         self.http = requests.Session()
         self.http.trust_env = False
+        self.trust = trust
+        if trust:
+            self.http.verify = trust
         self.token = token
         self.basic = basic
         self.did = self.handle = self.password = self.email = self.refresh_token = None
@@ -135,7 +138,7 @@ class Client:
 
     def again(self):
         """The same caller over a connection of its own, for another thread."""
-        other = Client(self.base, self.token, self.basic)
+        other = Client(self.base, self.token, self.basic, self.trust)
         other.did, other.handle, other.password = self.did, self.handle, self.password
         other.email, other.refresh_token = self.email, self.refresh_token
         return other
@@ -167,11 +170,51 @@ def free_port():
             return port
 
 
-class Server:
+class Site:
+    """Where an instance is reached: one server, or what stands in front of several."""
+
+    base: str
+    port: int
+    # The file with the certificate to be believed, where it is spoken to over TLS.
+    trust = None
+
+    def anonymous(self):
+        return Client(self.base, trust=self.trust)
+
+    def operator(self):
+        return Client(self.base, basic=("admin", ADMIN_PASSWORD), trust=self.trust)
+
+    def domain(self):
+        return self.anonymous().get("com.atproto.server.describeServer").ok()["availableUserDomains"][0]
+
+    def admin(self):
+        return self.sign_in(ADMIN_HANDLE, ADMIN_PASSWORD)
+
+    def sign_in(self, identifier, password=PASSWORD, **more):
+        client = self.anonymous()
+        session = client.post("com.atproto.server.createSession", identifier=identifier, password=password, **more).ok()
+        return adopt(client, session, password)
+
+    def account(self, name=None, **more):
+        """Creates an account through the protocol's own door and returns its session."""
+        client = self.anonymous()
+        name = name or unique()
+        body = {"handle": name + self.domain(), "email": f"{name}@mail.test", "password": PASSWORD, **more}
+        session = client.post("com.atproto.server.createAccount", body).ok()
+        client.email = body["email"]
+        return adopt(client, session, PASSWORD)
+
+    def accounts(self, count):
+        """Several accounts, made side by side."""
+        return in_threads(4, range(count), lambda _: self.account())
+
+
+class Server(Site):
     """One `kith serve` on a port, a data folder and a database of its own; servers on one folder share the database."""
 
-    def __init__(self, data=None, environment=None):
+    def __init__(self, data=None, environment=None, arguments=()):
         self.folder = pathlib.Path(data) if data else pathlib.Path(tempfile.mkdtemp(prefix="kith-"))
+        self.arguments = list(arguments)
         environment = dict(environment or {})
         self._databases = None
         if database.IS_POSTGRESQL and "KITH_DATABASE_URL" not in environment:
@@ -199,6 +242,7 @@ class Server:
         assert BINARY.exists(), f"no server at {BINARY}: build it first, or name one by KITH_BINARY"
         log = self.log_path.open("ab")
         command = [str(BINARY), "serve", "--data", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
+        command += self.arguments
         self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         log.close()
         limit = time.monotonic() + _START_LIMIT_S
@@ -249,12 +293,6 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise Failure("no VmRSS")
 
-    def anonymous(self):
-        return Client(self.base)
-
-    def operator(self):
-        return Client(self.base, basic=("admin", ADMIN_PASSWORD))
-
     def command(self, *arguments, check=True):
         """Runs an administration command of the binary on this server's data."""
         done = subprocess.run(
@@ -263,30 +301,6 @@ class Server:
         if check and done.returncode != 0:
             raise Failure(f"kith {' '.join(arguments)} → {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
-
-    def domain(self):
-        return self.anonymous().get("com.atproto.server.describeServer").ok()["availableUserDomains"][0]
-
-    def admin(self):
-        return self.sign_in(ADMIN_HANDLE, ADMIN_PASSWORD)
-
-    def sign_in(self, identifier, password=PASSWORD, **more):
-        client = self.anonymous()
-        session = client.post("com.atproto.server.createSession", identifier=identifier, password=password, **more).ok()
-        return adopt(client, session, password)
-
-    def account(self, name=None, **more):
-        """Creates an account through the protocol's own door and returns its session."""
-        client = self.anonymous()
-        name = name or unique()
-        body = {"handle": name + self.domain(), "email": f"{name}@mail.test", "password": PASSWORD, **more}
-        session = client.post("com.atproto.server.createAccount", body).ok()
-        client.email = body["email"]
-        return adopt(client, session, PASSWORD)
-
-    def accounts(self, count):
-        """Several accounts, made side by side."""
-        return in_threads(4, range(count), lambda _: self.account())
 
 
 def adopt(client, session, password):

@@ -79,9 +79,9 @@ class Written:
 class Writer(threading.Thread):
     """Creates numbered records through processes chosen at random; never repeats one, whatever the answer."""
 
-    def __init__(self, number, client, servers, stop, dice):
+    def __init__(self, number, client, servers, stop, dice, retryable=(429, 503)):
         super().__init__(daemon=True)
-        self.number, self.stop, self.dice = number, stop, dice
+        self.number, self.stop, self.dice, self.retryable = number, stop, dice, retryable
         self.clients = [elsewhere(client, server) for server in servers]
         self.did = client.did
         self.acknowledged, self.unknown, self.failures = {}, set(), []
@@ -120,7 +120,7 @@ class Writer(threading.Thread):
             )
             return 0
         self.unknown.add(label)
-        if answer.status not in (429, 503) or not answer.headers.get("Retry-After"):
+        if answer.status not in self.retryable or not answer.headers.get("Retry-After"):
             self.failures.append(str(answer))
         return min(2.0, float(answer.headers.get("Retry-After", "1")))
 
