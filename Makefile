@@ -83,6 +83,6 @@ bench: $(VENV)/.installed
 
 .PHONY: soak
 soak: build $(VENV)/.installed
-	KITH_FUZZ_INPUTS=$(SOAK_INPUTS) scripts/with-postgresql swift test $(SWIFT_FLAGS) --filter 'Fuzz|Propert'
+	KITH_FUZZ_INPUTS=$(SOAK_INPUTS) scripts/with-postgresql swift test $(SWIFT_FLAGS) --filter '[Ff]uzz|Propert|SortedMap'
 	KITH_CONFORMANCE_PROCESSES_SECONDS=60 KITH_CONFORMANCE_PROCESSES_RUNS=5 KITH_BINARY=.build/$(CONFORMANCE_BUILD)/kith \
 		$(PYTHON) -m pytest -s -k killed_at_random Tests/Conformance/test_processes.py

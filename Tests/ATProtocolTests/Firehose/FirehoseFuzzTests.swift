@@ -30,7 +30,7 @@ import Testing
         try verifier.accept(.commit(publisher.commit(operationCount: 20)), now: publisher.now)
         let good = try publisher.commit(operationCount: 6)
         let archive = try CARReader.read(good.blocks)
-        for round in 0..<SyntaxVectors.fuzzInputCount / 10 {
+        for round in 0..<SyntaxVectors.fuzzInputCount {
             // The hash of a changed block is made right, so that what reads the block is reached.
             var blocks = CARWriter.header(roots: archive.roots)
             let changed = random.below(archive.blocks.count)

@@ -75,7 +75,7 @@ struct LexiconFuzzTests {
             LexiconExamples.subscription,
         ].map(LexiconExamples.value)
         var acceptedCount = 0
-        for _ in 0..<SyntaxVectors.fuzzInputCount / 4 {
+        for _ in 0..<SyntaxVectors.fuzzInputCount / 2 {
             let value = random.oneIn(10) ? randomValue(random, depth: 6) : mutated(examples[random.below(5)], random)
             guard let document = try? LexiconDocument(value) else { continue }
             acceptedCount += 1
@@ -90,7 +90,7 @@ struct LexiconFuzzTests {
     func brokenJSONIsRefused(seed: UInt64) throws {
         let random = SeededRandomness(seed: seed)
         let source = Array(LexiconExamples.record.utf8)
-        for _ in 0..<SyntaxVectors.fuzzInputCount / 20 {
+        for _ in 0..<SyntaxVectors.fuzzInputCount {
             var bytes = source
             for _ in 0...random.below(4) where !bytes.isEmpty {
                 let position = random.below(bytes.count)
@@ -115,7 +115,7 @@ struct LexiconFuzzTests {
              {"$type": "com.example.thing#point", "x": 1}, "unknown": {"a": [1, {"b": null}]}, "array": [1, 2],
              "objects": [{"x": 1, "y": null}], "datetime": "2023-10-30T22:25:23Z", "union": {"$type": "com.example.later"}}
             """)
-        for _ in 0..<SyntaxVectors.fuzzInputCount / 4 {
+        for _ in 0..<SyntaxVectors.fuzzInputCount / 2 {
             let value = mutated(record, random)
             guard case .valid(let checked) = catalog.validateRecord(value, collection: collection, key: nil) else {
                 continue

@@ -37,7 +37,7 @@ enum SyntaxVectors {
         }
     }
 
-    /// How many inputs a fuzz test tries: 10 000, or what `make soak` asks for.
+    /// How many inputs each fuzz test tries, over all its seeds: 10 000, or what `make soak` asks for.
     static var fuzzInputCount: Int {
         ProcessInfo.processInfo.environment["KITH_FUZZ_INPUTS"].flatMap(Int.init) ?? 10_000
     }
