@@ -47,11 +47,14 @@ package struct BlobLedger: Sendable {
                         error: "InvalidSize",
                         message: "\(blob.path): \(row.sizeBytes) bytes; at most \(sizeBytesMax) are allowed here.")
                 }
-                guard blob.reference.sizeBytes == row.sizeBytes, blob.reference.mimeType == row.mimeType else {
+                guard blob.reference.mimeType == row.mimeType else {
                     throw RepositoryWriteError.invalidBlob(
-                        error: "InvalidBlob",
-                        message:
-                            "\(blob.path): the blob was uploaded as \(row.mimeType) with \(row.sizeBytes) bytes.")
+                        error: "InvalidMimeType", message: "\(blob.path): the blob was uploaded as \(row.mimeType).")
+                }
+                guard blob.reference.sizeBytes == row.sizeBytes else {
+                    throw RepositoryWriteError.invalidBlob(
+                        error: "InvalidSize",
+                        message: "\(blob.path): the blob was uploaded with \(row.sizeBytes) bytes.")
                 }
             }
         }

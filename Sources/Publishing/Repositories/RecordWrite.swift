@@ -126,7 +126,7 @@ struct RecordPreparation: Sendable {
     ) throws(RepositoryWriteError) -> PreparedWrite {
         let validation = catalog.validateRecord(record, collection: collection, key: key, mode: mode)
         let checked: CheckedRecord
-        do { checked = try validation.record() } catch { throw .invalidRecord(error.wire.message) }
+        do { checked = try validation.record() } catch { throw RepositoryWriteError(error) }
         let bytes = checked.value.cbor()
         guard bytes.count <= WriteLimits.recordSizeBytesMax else {
             throw .invalidRecord("record: at most \(WriteLimits.recordSizeBytesMax) bytes are allowed")

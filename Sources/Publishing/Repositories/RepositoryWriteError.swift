@@ -53,6 +53,14 @@ package enum RepositoryWriteError: Error, Sendable, Hashable, WireConvertible {
         }
     }
 
+    /// What a lexicon says against a record: rules on blobs have names of their own, whoever finds them broken.
+    init(_ error: LexiconError) {
+        switch error.rule {
+        case .schema, .unknownSchema: self = .invalidRecord(error.wire.message)
+        case .blobType, .blobSize: self = .invalidBlob(error: error.wire.error, message: error.wire.message)
+        }
+    }
+
     private static func stateError(_ status: AccountStatus) -> String {
         switch status {
         case .takendown: "AccountTakedown"
