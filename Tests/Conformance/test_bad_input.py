@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import time
 
@@ -91,7 +92,7 @@ def test_nesting(client, depth, pair):
     else:
         nested = '{"a":' * depth + "1" + "}" * depth
     text = json.dumps(body(client, {"$type": "com.example.note", "x": "HERE"})).replace('"HERE"', nested)
-    refused(send(client, text.encode()), 400, 413)
+    refused(send(client, text.encode()), 400, 413, mentions="record.x")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,8 @@ def test_values_outside_the_data_model(client, value):
         sent = json.loads(text) if "1e400" not in text else None
         if sent is not None and validate is not None:
             text = json.dumps({**sent, "validate": validate})
-        refused(send(client, text.encode()), 400)
+        answer = refused(send(client, text.encode()), 400)
+        assert re.search(r"\bx\b", answer.message), f"the message doesn't name x: {answer}"
 
 
 @pytest.mark.parametrize("record", [1, "text", None, [], [1], True])

@@ -45,6 +45,26 @@ package enum DataModelError: Error, Sendable, Hashable {
     }
 }
 
+extension DataModelError {
+    /// Longest path told, in characters.
+    private static let pathLengthMax = 200
+
+    /// The same error of JSON text, told one field further out: what is wrong with a value names the field that holds
+    /// it. Where the text itself ends or breaks off, its place is told by bytes.
+    func inside(_ step: String) -> DataModelError {
+        let (path, message): (String, String)
+        switch self {
+        case .invalid(.malformedJSON, _), .truncated, .trailingBytes, .invalidCID: return self
+        case .invalid(let reason, _): (path, message) = ("", reason.rawValue)
+        case .limitExceeded(let limit): (path, message) = ("", limit.rawValue)
+        case .invalidShape(let inner, let text): (path, message) = (inner, text)
+        }
+        let joint = path.isEmpty || path.hasPrefix("[") ? "" : "."
+        let whole = step.prefix(Self.pathLengthMax) + joint + path
+        return .invalidShape(path: String(whole.prefix(Self.pathLengthMax)), message: message)
+    }
+}
+
 extension DataModelError: CustomStringConvertible {
     package var description: String {
         switch self {

@@ -49,6 +49,11 @@ struct JSONReader {
         }
     }
 
+    /// Reads a value; what is wrong with it names the field or the place in an array that `step` says.
+    private mutating func value(in step: () -> String) throws(DataModelError) -> DataValue {
+        do { return try value() } catch { throw error.inside(step()) }
+    }
+
     private mutating func nested(
         _ body: (inout JSONReader) throws(DataModelError) -> DataValue
     ) throws(DataModelError) -> DataValue {
@@ -77,7 +82,7 @@ struct JSONReader {
         }
         while true {
             skipWhiteSpace()
-            elements.append(try value())
+            elements.append(try value(in: { "[\(elements.count)]" }))
             skipWhiteSpace()
             switch current {
             case UInt8(ascii: ","): position += 1
@@ -105,7 +110,7 @@ struct JSONReader {
             guard current == UInt8(ascii: ":") else { throw malformed }
             position += 1
             skipWhiteSpace()
-            entries.append(DataMap.Entry(key: key, value: try value()))
+            entries.append(DataMap.Entry(key: key, value: try value(in: { key })))
             skipWhiteSpace()
             switch current {
             case UInt8(ascii: ","): position += 1
@@ -134,8 +139,10 @@ struct JSONReader {
                 return .bytes(content)
             }
         }
-        guard let map = DataMap(unordered: entries) else { throw .invalid(reason: .duplicateKey, offset: start) }
-        return .map(map)
+        if let map = DataMap(unordered: entries) { return .map(map) }
+        var keys: Set<[UInt8]> = []
+        let twice = entries.first { !keys.insert(Array($0.key.utf8)).inserted }
+        throw DataModelError.invalid(reason: .duplicateKey, offset: start).inside(twice?.key ?? "")
     }
 }
 

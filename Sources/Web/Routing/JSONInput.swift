@@ -12,6 +12,8 @@ enum JSONInput {
         do throws(DataModelError) {
             return try DataValue(json: bytes, limits: DataLimits(sizeBytesMax: bytes.count))
         } catch {
+            // Text that is JSON, with a value in it that no field may have, is told as other wrong values are.
+            if case .invalidShape = error { throw .invalidRequest("invalid input: \(error)") }
             throw .invalidRequest("Malformed JSON body: \(error)")
         }
     }

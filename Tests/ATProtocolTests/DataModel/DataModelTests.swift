@@ -28,9 +28,35 @@ import Testing
         #expect(throws: DataModelError.limitExceeded(limit: .depth)) {
             try DataValue(cbor: [UInt8](repeating: 0x81, count: 10_000) + [0x01])
         }
-        #expect(throws: DataModelError.limitExceeded(limit: .depth)) {
+        let path = String(String(repeating: "[0]", count: 100).prefix(192))
+        #expect(throws: DataModelError.invalidShape(path: path, message: "nesting is too deep")) {
             try DataValue(json: [UInt8](repeating: UInt8(ascii: "["), count: 10_000))
         }
+    }
+
+    @Test(arguments: [
+        (#"{"a":{"b":[1,{"c":1.5}]}}"#, "a.b[1].c: floating-point numbers are not allowed"),
+        (#"{"a":9223372036854775808}"#, "a: an integer is outside the signed 64-bit range"),
+        (#"[0,{"$link":"x"}]"#, "[1]: $link must be the only key and hold a CID"),
+        (#"{"a":{"$bytes":1}}"#, "a: $bytes must be the only key and hold base64"),
+        (#"{"a":{"b":1,"c":2,"b":3}}"#, "a.b: a map key appears twice"),
+        (#"{"a":1,"a":2}"#, "a: a map key appears twice"),
+        (#"{"a":{"b":}}"#, "not valid JSON, at byte 10"),
+    ])
+    func jsonErrorsNameTheField(_ text: String, _ description: String) {
+        #expect {
+            try DataValue(json: Array(text.utf8))
+        } throws: {
+            "\($0)" == description
+        }
+    }
+
+    @Test func namesOfFieldsAreToldInPartWhereTheyAreLong() {
+        let text = #"{"\#(String(repeating: "a", count: 100_000))":1.5}"#
+        #expect(
+            throws: DataModelError.invalidShape(
+                path: String(repeating: "a", count: 200), message: "floating-point numbers are not allowed")
+        ) { try DataValue(json: Array(text.utf8)) }
     }
 
     @Test func jsonIsReadStrictly() throws {
