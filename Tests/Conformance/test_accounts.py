@@ -599,6 +599,24 @@ def test_rate_limits(make_server):
     assert int(limited[0].headers["RateLimit-Remaining"]) == 0 and int(limited[0].headers["Retry-After"]) > 0
 
 
+def test_rate_limits_of_exports_and_of_staff(make_server):
+    server = make_server(KITH_RATE_LIMITS="true")
+    admin, did = server.admin(), server.account().did
+    before = int(server.anonymous().get("com.atproto.server.describeServer").headers["RateLimit-Remaining"])
+    for method in ("getRepo", "getCheckout"):
+        for _ in range(20):
+            answer = server.anonymous().get(f"com.atproto.sync.{method}", did=did)
+            assert answer.headers["RateLimit-Policy"] == "6000;w=300", str(answer.headers)
+    after = int(server.anonymous().get("com.atproto.server.describeServer").headers["RateLimit-Remaining"])
+    assert after >= before - 1, "exports were counted among all requests"
+    listed = admin.get("net.openfederation.account.list")
+    assert listed.ok() and listed.headers["RateLimit-Policy"] == "120;w=60", str(listed.headers)
+    statuses = [admin.post("net.openfederation.invite.create", maxUses=1).status for _ in range(12)]
+    assert statuses[:10] == [201] * 10 and statuses[11] == 429, statuses
+    for _ in range(12):
+        server.command("invite", "create", "--data", str(server.folder))
+
+
 def test_deletion(server):
     client = server.account()
     client.create("app.bsky.feed.post", kith.post_record()).ok()

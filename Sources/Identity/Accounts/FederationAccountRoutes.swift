@@ -10,20 +10,28 @@ package struct FederationAccountRoutes: Sendable {
     /// Adds the methods to the table.
     package func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
         routes.procedure(
-            "net.openfederation.account.register", access: .anyone, limits: [.perAddress(.registration)],
-            handler: register)
-        routes.query("net.openfederation.account.list", access: .auditor, handler: list)
-        routes.query("net.openfederation.account.listPending", access: .moderator, handler: listPending)
-        routes.procedure("net.openfederation.account.approve", access: .moderator) { call in
+            "net.openfederation.account.register", access: .anyone,
+            limits: [.perAddress(.federation), .perAddress(.registration)], handler: register)
+        let limits = [Self.limit(.federation)]
+        routes.query("net.openfederation.account.list", access: .auditor, limits: limits, handler: list)
+        routes.query("net.openfederation.account.listPending", access: .moderator, limits: limits, handler: listPending)
+        routes.procedure("net.openfederation.account.approve", access: .moderator, limits: limits) { call in
             try await review(call, .approve)
         }
-        routes.procedure("net.openfederation.account.reject", access: .moderator) { call in
+        routes.procedure("net.openfederation.account.reject", access: .moderator, limits: limits) { call in
             try await review(call, .reject)
         }
         routes.procedure(
-            "net.openfederation.invite.create", access: .moderator, limits: [.perAddress(.creation)],
+            "net.openfederation.invite.create", access: .moderator, limits: limits + [Self.limit(.creation)],
             handler: createInvite)
-        routes.query("net.openfederation.invite.list", access: .auditor, handler: listInvites)
+        routes.query("net.openfederation.invite.list", access: .auditor, limits: limits, handler: listInvites)
+    }
+
+    /// By address, except for the operator, whose commands come from this machine and may be a script's.
+    private static func limit(_ limit: RateLimit) -> RouteLimit<Caller> {
+        .per(limit) { call in
+            if case .operator = call.caller { nil } else { call.head.addressKey }
+        }
     }
 
     @Sendable private func register(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

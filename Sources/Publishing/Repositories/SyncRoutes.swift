@@ -15,19 +15,22 @@ package struct SyncRoutes: Sendable {
 
     package func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
         routes.query(
-            "com.atproto.sync.getRepo", access: .optionalExport, limits: [.perAddress(.export)], handler: getRepo)
+            "com.atproto.sync.getRepo", access: .optionalExport, limits: [.perAddressInsteadOfGlobal(.export)],
+            handler: getRepo)
         routes.query("com.atproto.sync.getRecord", access: .optional, handler: getRecord)
         routes.query("com.atproto.sync.getBlocks", access: .optional, handler: getBlocks)
         routes.query("com.atproto.sync.getLatestCommit", access: .optional, handler: getLatestCommit)
         routes.query("com.atproto.sync.getHead", access: .optional, handler: getHead)
         routes.query(
-            "com.atproto.sync.getCheckout", access: .optionalExport, limits: [.perAddress(.export)], handler: getRepo)
+            "com.atproto.sync.getCheckout", access: .optionalExport, limits: [.perAddressInsteadOfGlobal(.export)],
+            handler: getRepo)
         routes.query("com.atproto.sync.getRepoStatus", access: .anyone, handler: getRepoStatus)
         routes.query("com.atproto.sync.listRepos", access: .anyone, handler: listRepos)
         routes.query("com.atproto.sync.listReposByCollection", access: .anyone, handler: listReposByCollection)
     }
 
-    /// Also `getCheckout`, which has no `since`. The strong validator of an archive is its head; a reader that has it need not be sent it again.
+    /// Also `getCheckout`, which has no `since`. The strong validator of an archive is its head; a reader that has it
+    /// need not be sent it again.
     @Sendable private func getRepo(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let input = WriteInput(call)
         let row = try await reader.repository(try input.did("did"), for: call.caller)
