@@ -57,7 +57,7 @@ package struct CommandFailure: Sendable {
         case AdministrationError.unreachable: (69, "Unreachable")
         case AdministrationError.refused(let status, let name, _): (status < 500 ? 65 : 70, name)
         case AdministrationError.file: (66, "FileUnusable")
-        case AdministrationError.unsound: (1, "Unsound")
+        case AdministrationError.unsound: (65, "Unsound")
         case is RepositoryError: (65, "InvalidRepository")
         case BackupError.file: (66, "FileUnusable")
         case BackupError.inUse: (75, "BackupInUse")

@@ -54,7 +54,7 @@ struct RepoCommand: AsyncParsableCommand {
 
         @OptionGroup var common: AdministrationOptions
         @OptionGroup var account: NameArgument
-        @Flag(help: "Only look; exit code 1 when something is damaged.")
+        @Flag(help: "Only look; exit code 65 when something is damaged.")
         var check = false
         @Flag(help: "Make it anew although nothing is damaged.")
         var force = false
@@ -99,13 +99,22 @@ struct RepoCommand: AsyncParsableCommand {
             get throws {
                 if withoutKey { return .none }
                 guard let key else { return .document }
-                return try ArchiveFiles.KeySource(didKey: key)
+                guard let source = try? ArchiveFiles.KeySource(didKey: key) else {
+                    throw ValidationError("--key is a did:key of the kinds P-256 and K-256, not '\(key)'")
+                }
+                return source
             }
         }
 
         private enum Hosted {
             static func run(_ name: String, _ common: AdministrationOptions) async throws {
-                try await RepositoryRun.run(common) { try await $0.verify(name) }
+                try await RepositoryRun.run(common) { repositories in
+                    do {
+                        return try await repositories.verify(name)
+                    } catch AdministrationError.refused(_, "NotFound", _) {
+                        throw AdministrationError.file(path: name, reason: "there is no such file, and no such account")
+                    }
+                }
             }
         }
     }

@@ -124,6 +124,7 @@ struct AdministrationTests {
         #expect(try json(refused) == ["error": "NotFound", "message": "Account not found (NotFound)"])
         let unsound = AdministrationError.unsound(CommandOutput(["did": "did:web:x.test"], text: "table"))
         #expect(try json(unsound)["report"]?["did"] == "did:web:x.test")
+        #expect(CommandExit.code(of: unsound) == 65)
         let raw = NSError(domain: NSPOSIXErrorDomain, code: 13)
         #expect(try json(raw)["message"]?.stringValue?.contains("Domain") == false)
         #expect(CommandFailure(usage: "so not").code == 64)

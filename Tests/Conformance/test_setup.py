@@ -152,6 +152,10 @@ def test_repository_commands(server, tmp_path):
     before = judge.check_repository(path.read_bytes(), client.did, key)
     run(server, "repo", "verify", client.did)
     run(server, "repo", "rebuild", client.did)
+    no_key = server.command("repo", "verify", str(path), "--key", "nope", check=False)
+    assert no_key.returncode == 64 and "did:key" in no_key.stderr and "notADIDKey" not in no_key.stderr, no_key.stderr
+    absent = server.command("repo", "verify", "absent.car", "--data", str(server.folder), check=False)
+    assert absent.returncode == 66 and "absent.car: there is no such file" in absent.stderr, absent.stderr
     after = judge.check_repository(client.car(), client.did, key)
     assert after.entries == before.entries and after.data == before.data
 
