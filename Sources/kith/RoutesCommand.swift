@@ -6,8 +6,8 @@ struct RoutesCommand: AsyncParsableCommand {
         commandName: "routes",
         abstract: "List every route with who may call it.",
         discussion: """
-            The rule is anyone, optional, session, privileged-session, full-session, refresh-token, session-or-service or \
-            role:NAME; +deactivated and +any tell which other states of the caller's account are let in.
+            The rule is anyone, optional, session, privileged-session, full-session, refresh-token, session-or-service, \
+            operator or role:NAME; +deactivated and +any tell which other states of the caller's account are let in.
             """)
 
     @Flag(help: "Print JSON.")

@@ -111,8 +111,9 @@ package enum ConfigurationKeys {
     static let plcURL = ConfigurationKey(
         "plc.url", .origin, standard: "the embedded directory",
         "The did:plc directory in which identities are registered, e.g. `https://plc.directory`. The "
-            + "embedded one is asked by nobody else. Like the open one it takes operations from whoever has signed them with a "
-            + "key of the identity, so that it may also hold identities of people who live elsewhere.")
+            + "embedded one is asked by nobody else; it holds the identities that were made here and takes operations "
+            + "on them from whoever has signed them with a key of the identity. Others are looked up at plc.directory. "
+            + "In development nothing is asked there, and the embedded one takes identities from elsewhere, too.")
     static let crawlers = ConfigurationKey(
         "crawlers", list(of: .origin), [],
         "Relays that are asked to crawl this server: at start and when there is news, at most every 20 minutes.")
@@ -146,7 +147,7 @@ package enum ConfigurationKeys {
         "How long accepted requests may take to finish once the server is told to stop.")
     static let metrics = ConfigurationKey(
         "metrics", .flag, standard: "`false`; `true` in development",
-        "Whether anybody may read `/metrics`; otherwise only the operator and administrators.")
+        "Whether anybody may read `/metrics`; otherwise only the operator, administrators, moderators and auditors.")
     static let logLevel = ConfigurationKey(
         "log.level", .choice as ValueParser<LogLevel>, .info, "The least severe lines that are logged.")
     static let logFormat = ConfigurationKey(

@@ -6,8 +6,8 @@ import Storage
 struct RepositoryChange: Sendable {
     var id: Int64
     var tree: Int64
-    /// The revision that must still be the head.
-    /// The commit it was made on. Not its revision: two processes may give the same one to two commits on one head.
+    /// The commit it was made on, which must still be the head. Not its revision: two processes may give the same one to
+    /// two commits on one head.
     var previous: CID
     var commit: Commit
     var createdNodes: [TreeNode]
