@@ -13,7 +13,7 @@ package struct AccessRule: Sendable, Hashable {
         case privilegedSession
         /// Signed in with the account's own password.
         case fullSession
-        /// A refresh token, which the handler itself checks and rotates.
+        /// A refresh token in the header or in the body, which the handler itself finds, checks and rotates.
         case refreshToken
         /// The operator, or a full session of an account that holds one of these roles.
         case anyRole(Set<ServerRole>)

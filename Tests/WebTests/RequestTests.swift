@@ -84,6 +84,12 @@ struct RequestTests {
             "properties": {"name": {"type": "string", "maxLength": 5}, "count": {"type": "integer", "default": 3}}}},
           "output": {"encoding": "application/json"}}}}
         """,
+        """
+        {"lexicon": 1, "id": "test.kith.touch", "defs": {"main": {"type": "procedure",
+          "input": {"encoding": "application/json", "schema": {"type": "object",
+            "properties": {"count": {"type": "integer", "default": 3}}}},
+          "output": {"encoding": "application/json"}}}}
+        """,
     ]
 
     @Test func lexiconsShapeCalls() async throws {
@@ -91,6 +97,7 @@ struct RequestTests {
         var router = TestRouter(anonymous: [.anyone]) { _, _ in TestCaller() }
         router.query("test.kith.list", access: .anyone) { call in .json(.map(call.parameters)) }
         router.procedure("test.kith.save", access: .anyone) { call in .json(call.input) }
+        router.procedure("test.kith.touch", access: .anyone) { call in .json(call.input) }
         let responder = try XRPCResponder(
             router, catalog: catalog, settings: ResponderSettings(logger: LogRecorder().logger))
         func get(_ query: String) async throws -> HeldResponse {
@@ -113,6 +120,10 @@ struct RequestTests {
             #expect(failure["message"]?.stringValue?.contains(query.contains("limit") ? "limit" : "re") == true)
         }
         #expect(try DataValue(json: try await post(#"{"name":"abc"}"#).body) == ["name": "abc", "count": 3])
+        let bare = try await responder.answer(RequestHead(method: "POST", target: "/xrpc/test.kith.touch"))
+        #expect(try DataValue(json: bare.body) == ["count": 3])
+        let empty = try await responder.answer(RequestHead(method: "POST", target: "/xrpc/test.kith.save"))
+        #expect(empty.status == 400)
         for body in ["{}", #"{"name":"abcdef"}"#, #"{"name":1}"#, "[]", #"{"name":"a","count":1.5}"#] {
             #expect(try await post(body).status == 400, "\(body)")
         }

@@ -30,10 +30,10 @@ package struct AdministrationRoutes: Sendable {
     }
 
     @Sendable private func updateSubjectStatus(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        guard call.input["subject"]?["$type"]?.stringValue == Self.repositoryType else {
-            throw AccountError.invalidInput("subject must be a \(Self.repositoryType)")
-        }
-        let did = try DID(parsing: call.input["subject"]?["did"]?.stringValue ?? "")
+        let subject = call.input["subject"]
+        guard subject?["$type"] == nil || subject?["$type"]?.stringValue == Self.repositoryType,
+            let did = try? DID(parsing: subject?["did"]?.stringValue ?? "")
+        else { throw AccountError.invalidInput("subject must be a \(Self.repositoryType)") }
         var change = AccountService.Restriction()
         change.takedown = call.input["takedown"]?["applied"]?.booleanValue.map { $0 ? .applied : .lifted }
         change.suspension = call.input["deactivated"]?["applied"]?.booleanValue.map { $0 ? .applied : .lifted }

@@ -36,7 +36,8 @@ package struct Authenticator: Sendable {
     ///
     /// - Throws: `SessionError` when the rule doesn't let them in; `RateLimitExceeded`; storage errors.
     package func caller(for rule: AccessRule, _ head: RequestHead) async throws -> Caller {
-        if rule.credential == .none { return .anonymous }
+        // A refresh token may stand in the body, which the handler reads.
+        if rule.credential == .none || rule.credential == .refreshToken { return .anonymous }
         guard let header = head.header("authorization") else {
             if rule.credential == .optional { return .anonymous }
             throw SessionError.authMissing
@@ -70,12 +71,6 @@ package struct Authenticator: Sendable {
     // MARK: Tokens
 
     private func caller(for rule: AccessRule, token: String, _ head: RequestHead) async throws -> Caller {
-        if rule.credential == .refreshToken {
-            guard try SessionTokens.kind(of: token) == .refresh else {
-                throw SessionError.invalidToken(reason: .badScope)
-            }
-            return .anonymous
-        }
         switch try SessionTokens.kind(of: token) {
         case .refresh: throw SessionError.invalidToken(reason: .badScope)
         case .service: return try await serviceCaller(for: rule, token: token, head)
@@ -111,14 +106,13 @@ package struct Authenticator: Sendable {
             }
         }
         switch rule.credential {
-        case .none, .optional, .session, .sessionOrService: return
+        case .none, .refreshToken, .optional, .session, .sessionOrService: return
         case .privilegedSession:
             guard scope != .appPassword else { throw .invalidToken(reason: .badScope) }
         case .fullSession:
             guard scope == .full else { throw .invalidToken(reason: .badScope) }
         case .anyRole:
             guard scope == .full else { throw .forbidden }
-        case .refreshToken: throw .invalidToken(reason: .badScope)
         }
     }
 
@@ -156,7 +150,6 @@ package struct Authenticator: Sendable {
     private func operatorCaller(for rule: AccessRule, _ credentials: String, _ address: String) throws -> Caller {
         switch rule.credential {
         case .optional, .anyRole: break
-        case .refreshToken: throw SessionError.invalidToken(reason: .unknownScheme)
         default: throw SessionError.authMissing
         }
         let isOperator = isOperator(credentials)

@@ -43,8 +43,7 @@ package struct SessionRoutes: Sendable {
     }
 
     @Sendable private func refreshSession(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        let token = try Authenticator.bearerToken(call.head)
-        let grant = try await sessions.refresh(token, origin: call.remoteAddress)
+        let grant = try await sessions.refresh(try Self.refreshToken(call), origin: call.remoteAddress)
         return .json(.map(await SessionBody.full(grant, directory: directory)))
     }
 
@@ -58,8 +57,14 @@ package struct SessionRoutes: Sendable {
     }
 
     @Sendable private func deleteSession(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        try await sessions.delete(try Authenticator.bearerToken(call.head))
+        try await sessions.delete(try Self.refreshToken(call))
         return .empty()
+    }
+
+    /// The one in the body goes before that in the header, which may then be the access token.
+    private static func refreshToken(_ call: XRPCCall<Caller>) throws(SessionError) -> String {
+        if let token = call.input["refreshJwt"]?.stringValue { return token }
+        return try Authenticator.bearerToken(call.head)
     }
 
     @Sendable private func createAppPassword(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

@@ -15,6 +15,8 @@ extension XRPCResponder {
             return (.null, RequestBody())
         }
         guard request.body.mayHaveBytes, try await request.body.hasBytes() else {
+            // Where no field is needed, no body says as much as an empty object.
+            if route.takesJSON, (try? schema.checked(input: .map([:]))) != nil { return (.map([:]), RequestBody()) }
             throw WebFailure.invalidRequest("A request body is expected but none was provided")
         }
         guard let type = request.head.contentType else {

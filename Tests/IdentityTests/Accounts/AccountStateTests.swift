@@ -145,7 +145,8 @@ struct AccountStateTests {
         let caller = AccountCaller(did: did, status: .approved, roles: [.user], scope: .full, sessionID: "")
         try await home.accounts.deactivate(caller, deleteAfter: home.clock.now().advanced(by: .seconds(3600)))
         let update = "com.atproto.admin.updateSubjectStatus"
-        let subject: DataValue = ["$type": "com.atproto.admin.defs#repoRef", "did": .string(did.string)]
+        // OpenFederation's documents leave out `$type`.
+        let subject: DataValue = ["did": .string(did.string)]
         for (part, isApplied, takedown, deactivated) in [
             ("deactivated", true, false, true), ("takedown", true, true, true), ("takedown", false, false, true),
             ("deactivated", false, false, true), ("deactivated", false, false, true),

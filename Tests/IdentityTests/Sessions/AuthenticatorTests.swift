@@ -41,34 +41,36 @@ struct AuthenticatorTests {
         let tokens = try await cast(home)
         let expected: [String: [String]] = [
             // anyone, optional, session, privileged, full, refresh, moderator, admin, service
-            "nobody": ["anonymous", "anonymous"] + [String](repeating: "401 AuthMissing", count: 7),
+            "nobody": ["anonymous", "anonymous"] + [String](repeating: "401 AuthMissing", count: 3) + ["anonymous"]
+                + [String](repeating: "401 AuthMissing", count: 3),
             "full": [
                 "anonymous", "account access", "account access", "account access", "account access",
-                "400 InvalidToken", "403 Forbidden", "403 Forbidden", "account access",
+                "anonymous", "403 Forbidden", "403 Forbidden", "account access",
             ],
             "app": [
                 "anonymous", "account appPass", "account appPass", "400 InvalidToken", "400 InvalidToken",
-                "400 InvalidToken", "403 Forbidden", "403 Forbidden", "account appPass",
+                "anonymous", "403 Forbidden", "403 Forbidden", "account appPass",
             ],
             "privileged app": [
                 "anonymous", "account appPassPrivileged", "account appPassPrivileged", "account appPassPrivileged",
-                "400 InvalidToken", "400 InvalidToken", "403 Forbidden", "403 Forbidden", "account appPassPrivileged",
+                "400 InvalidToken", "anonymous", "403 Forbidden", "403 Forbidden", "account appPassPrivileged",
             ],
             "moderator": [
                 "anonymous", "account access", "account access", "account access", "account access",
-                "400 InvalidToken", "account access", "403 Forbidden", "account access",
+                "anonymous", "account access", "403 Forbidden", "account access",
             ],
             "admin": [
                 "anonymous", "account access", "account access", "account access", "account access",
-                "400 InvalidToken", "account access", "account access", "account access",
+                "anonymous", "account access", "account access", "account access",
             ],
             "operator": [
-                "anonymous", "operator", "401 AuthMissing", "401 AuthMissing", "401 AuthMissing", "400 InvalidToken",
+                "anonymous", "operator", "401 AuthMissing", "401 AuthMissing", "401 AuthMissing", "anonymous",
                 "operator", "operator", "401 AuthMissing",
             ],
             "refresh": ["anonymous"] + [String](repeating: "400 InvalidToken", count: 4) + ["anonymous"]
                 + [String](repeating: "400 InvalidToken", count: 3),
-            "scheme": ["anonymous"] + [String](repeating: "400 InvalidToken", count: 8),
+            "scheme": ["anonymous"] + [String](repeating: "400 InvalidToken", count: 4) + ["anonymous"]
+                + [String](repeating: "400 InvalidToken", count: 3),
         ]
         for (caller, answers) in expected {
             for ((name, rule), answer) in zip(Self.rules, answers) {
@@ -147,6 +149,23 @@ struct AuthenticatorTests {
         await home.discard()
     }
 
+    @Test func refreshTokensMayStandInTheBody() async throws {
+        let home = try await Home()
+        let grant = try #require(try await home.account("alice").grant)
+        let refresh = "com.atproto.server.refreshSession"
+        let answer = try await home.post(refresh, ["refreshJwt": .string(grant.refreshToken)])
+        #expect(answer.status == 200, "\(answer.text)")
+        let token = try #require(answer.json["refreshJwt"]?.stringValue)
+        let access = try #require(answer.json["accessJwt"]?.stringValue)
+        #expect(try await home.post(refresh, token: access).status == 400)
+        #expect(try await home.post(refresh).status == 401)
+        let end = "com.atproto.server.deleteSession"
+        #expect(try await home.post(end, ["refreshJwt": "x"], token: token).status == 400)
+        #expect(try await home.post(end, ["refreshJwt": .string(token)], token: access).status == 200)
+        #expect(await outcome(home, .session, "Bearer " + access) == "400 ExpiredToken")
+        await home.discard()
+    }
+
     @Test func rolesAreJudgedAtTheDoor() async throws {
         let home = try await Home()
         let made = try await home.account("modesty", maker: .operator(roles: [.moderator]))
@@ -165,10 +184,15 @@ struct AuthenticatorTests {
             "Basic " + Base64.encode(Array("root:\(Home.operatorPassword)".utf8)),
             "Basic " + Base64.encode(Array("admin:\(Home.operatorPassword)x".utf8)), "Basic YWRtaW46",
         ] {
-            for rule in [AccessRule.session, .administrator, .optional, .refreshToken] {
+            for rule in [AccessRule.session, .administrator, .optional] {
                 let answer = await outcome(home, rule, value)
                 #expect(answer.hasPrefix("40"), "\(value.prefix(40)) at \(rule): \(answer)")
                 #expect(answer != "400 ExpiredToken")
+            }
+            for method in ["refreshSession", "deleteSession"] {
+                let answer = try await home.post(
+                    "com.atproto.server.\(method)", headers: [("authorization", value)])
+                #expect(answer.status == 400, "\(value.prefix(40)) at \(method): \(answer.text)")
             }
         }
         await home.discard()
