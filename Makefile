@@ -72,8 +72,9 @@ conformance-postgresql: $(VENV)/.installed
 lint: needs $(VENV)/.installed
 	swift format lint --strict --parallel -r Sources Tests Package.swift
 	scripts/embed-lexicons --check
-	$(VENV)/bin/ruff check --quiet --config Tests/Conformance/ruff.toml Tests/Conformance scripts/bench scripts/load scripts/embed-lexicons
-	$(VENV)/bin/ruff format --quiet --check --config Tests/Conformance/ruff.toml Tests/Conformance scripts/bench scripts/load scripts/embed-lexicons
+	scripts/document-lexicons --check
+	$(VENV)/bin/ruff check --quiet --config Tests/Conformance/ruff.toml Tests/Conformance scripts/bench scripts/load scripts/embed-lexicons scripts/document-lexicons
+	$(VENV)/bin/ruff format --quiet --check --config Tests/Conformance/ruff.toml Tests/Conformance scripts/bench scripts/load scripts/embed-lexicons scripts/document-lexicons
 
 .PHONY: bench
 bench: $(VENV)/.installed
