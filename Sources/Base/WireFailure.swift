@@ -10,6 +10,26 @@ package struct WireFailure: Sendable, Hashable {
     package var message: String
     /// Further response headers, e.g. `Retry-After`.
     package var headers: [Header]
+    /// What else the body says, as its specification names it.
+    package var details: [Detail]
+
+    /// A further field of the body, e.g. `requiresProposal`.
+    package struct Detail: Sendable, Hashable {
+        /// What a field can hold.
+        package enum Value: Sendable, Hashable {
+            case boolean(Bool)
+            case integer(Int64)
+        }
+
+        /// ASCII letters; neither `error` nor `message`.
+        package var name: String
+        package var value: Value
+
+        package init(name: String, value: Value) {
+            self.name = name
+            self.value = value
+        }
+    }
 
     /// A response header: name and value, both ASCII.
     package struct Header: Sendable, Hashable {
@@ -22,11 +42,12 @@ package struct WireFailure: Sendable, Hashable {
         }
     }
 
-    package init(status: Int, error: String, message: String, headers: [Header] = []) {
+    package init(status: Int, error: String, message: String, headers: [Header] = [], details: [Detail] = []) {
         self.status = status
         self.error = error
         self.message = message
         self.headers = headers
+        self.details = details
     }
 }
 

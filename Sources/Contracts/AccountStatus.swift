@@ -12,12 +12,14 @@ package enum AccountStatus: String, Sendable, Hashable, CaseIterable, Codable {
     case suspended
     case takendown
     case deactivated
+    /// A private community: served to its members, and unknown to everybody else.
+    case confined
 
     /// The state as the network sees it (https://atproto.com/specs/account).
     package var hosting: HostingStatus {
         switch self {
         case .approved: .active
-        case .pending, .rejected, .disabled, .deactivated: .deactivated
+        case .pending, .rejected, .disabled, .deactivated, .confined: .deactivated
         case .suspended: .suspended
         case .takendown: .takendown
         }
@@ -25,10 +27,11 @@ package enum AccountStatus: String, Sendable, Hashable, CaseIterable, Codable {
 }
 
 extension AccountStatus {
-    /// Whether others may learn that there is such an account: not before it was let in, nor once it was turned away.
+    /// Whether others may learn that there is such an account: not before it was let in, nor once it was turned away,
+    /// nor of a private community. What else holds of the account can hide it, too: see `AccountStanding.isKnownOutside`.
     package var isKnownOutside: Bool {
         switch self {
-        case .pending, .rejected: false
+        case .pending, .rejected, .confined: false
         case .approved, .disabled, .suspended, .takendown, .deactivated: true
         }
     }

@@ -9,13 +9,35 @@ package struct AccountStanding: Sendable, Hashable {
     package var handle: Handle
     package var status: AccountStatus
     package var roles: Set<ServerRole>
+    package var kind: AccountKind
+    /// Whether it is a private community, whatever else its status says.
+    package var isConfined: Bool
+    /// Whether the network was told of it, and so is to be told of changes while it is not confined.
+    package var isAnnounced: Bool
 
-    package init(did: DID, handle: Handle, status: AccountStatus, roles: Set<ServerRole>) {
+    package init(
+        did: DID, handle: Handle, status: AccountStatus, roles: Set<ServerRole>, kind: AccountKind = .person,
+        isConfined: Bool = false, isAnnounced: Bool = true
+    ) {
         self.did = did
         self.handle = handle
         self.status = status
         self.roles = roles
+        self.kind = kind
+        self.isConfined = isConfined
+        self.isAnnounced = isAnnounced
     }
+
+    /// Whether others may learn that there is such an account.
+    package var isKnownOutside: Bool { !isConfined && status.isKnownOutside }
+}
+
+/// Whose repository an account is; raw values are stored.
+package enum AccountKind: String, Sendable, Hashable {
+    /// Somebody who signs in.
+    case person
+    /// Many, who act by its rules; nobody signs in as it.
+    case community
 }
 
 /// The accounts of this server, as other rooms see them.
@@ -29,7 +51,7 @@ package protocol Accounts: Sendable {
     /// Where `did` stands in the very transaction of `scope`, changes made in it included; nil when it does not live here.
     ///
     /// For what must not land behind an account's takedown. One row by its primary key.
-    func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus?
+    func standing(of did: DID, in scope: any ReadScope) throws -> AccountStanding?
     /// People who may be shown on the start page, newest first.
     func publicPeople(limit: Int) async throws -> [AccountStanding]
 }

@@ -42,10 +42,11 @@ struct RecordingDatabase: Database {
     }
 
     func submit<T: Sendable>(
-        _ body: @escaping @Sendable (any WriteScope) throws -> T, asking questions: [BodyQuestion],
-        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+        _ body: @escaping @Sendable (any WriteScope) throws -> T, failing failure: BodyFailure,
+        asking questions: [BodyQuestion], settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
-        base.submit({ try body(RecordingScope($0, log)) }, asking: questions, settled: settled)
+        base.submit(
+            { try body(RecordingScope($0, log)) }, failing: failure, asking: questions, settled: settled)
     }
 
     func stream(

@@ -28,7 +28,8 @@ final class House: Sendable {
     /// Opens a house; or one that was closed, with the state it had.
     init(
         reopening existing: House? = nil, options: TestOptions = TestOptions(),
-        blobLimits: BlobLimits = BlobLimits(), importLimits: ImportLimits = ImportLimits()
+        blobLimits: BlobLimits = BlobLimits(), importLimits: ImportLimits = ImportLimits(),
+        rules: RepositoryRules = RepositoryRules()
     ) async throws {
         directory =
             existing?.directory ?? NSTemporaryDirectory() + "kith-publishing-" + Hex.encode(SystemRandomness().bytes(8))
@@ -39,10 +40,10 @@ final class House: Sendable {
             RepositorySchema.migrations + BlobSchema.migrations, clock: clock)
         _ = try await migrator.migrate(database)
         log = try await EventLog.open(database)
-        service = RepositoryService(database: database, log: log, clock: clock, blobs: ledger)
+        service = RepositoryService(database: database, log: log, clock: clock, blobs: ledger, rules: rules)
         writer = RepositoryWriter(
             database: database, log: log, accounts: accounts, keys: keys, blobs: ledger,
-            catalog: try House.catalog(), clock: clock, randomness: SeededRandomness(seed: 1))
+            catalog: try House.catalog(), rules: rules, clock: clock, randomness: SeededRandomness(seed: 1))
         reader = RepositoryReader(database: database, accounts: accounts, directory: accounts)
         export = RepositoryExport(database: database)
         imports = RepositoryImport(
@@ -127,6 +128,14 @@ final class TestAccounts: Accounts, IdentityDirectory {
         state.withLock { $0[did] = AccountStanding(did: did, handle: handle, status: .approved, roles: [.user]) }
     }
 
+    func change(_ did: DID, _ body: (inout AccountStanding) -> Void) {
+        state.withLock { state in
+            guard var standing = state[did] else { return }
+            body(&standing)
+            state[did] = standing
+        }
+    }
+
     func set(_ status: AccountStatus, of did: DID) { state.withLock { $0[did]?.status = status } }
 
     func standing(of did: DID) async throws -> AccountStanding? { state.withLock { $0[did] } }
@@ -140,8 +149,8 @@ final class TestAccounts: Accounts, IdentityDirectory {
         }
     }
 
-    func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus? {
-        state.withLock { $0[did]?.status }
+    func standing(of did: DID, in scope: any ReadScope) throws -> AccountStanding? {
+        state.withLock { $0[did] }
     }
 
     func standings(of dids: [DID]) async throws -> [AccountStanding] {

@@ -12,7 +12,7 @@ import Testing
     ) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
             database.submit(
-                body, asking: [{ _ = try $0.first(question, [.integer(id)]) }],
+                body, failing: .early, asking: [{ _ = try $0.first(question, [.integer(id)]) }],
                 settled: { continuation.resume(with: $0) })
         }
     }

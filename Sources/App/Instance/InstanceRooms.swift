@@ -40,13 +40,15 @@ struct InstanceRooms: Sendable {
         let foundation = try await IdentityFoundation.open(
             try configuration.identity(), database: database, vault: store.vault, lookup: outside, clock: clock,
             randomness: randomness, limiter: limiter)
-        let service = RepositoriesModule.makeService(database: database, log: log, clock: clock)
+        let rules = RepositoryRules()
+        let service = RepositoriesModule.makeService(
+            database: database, log: log, clock: clock, rules: rules)
         identity = IdentityModule(
             foundation, log: log, repositories: service, vault: store.vault, randomness: randomness)
         repositories = RepositoriesModule(
             RepositoriesModule.Foundation(
                 database: database, log: log, accounts: foundation.accounts, keys: foundation.keys,
-                directory: foundation.directory, catalog: catalog, clock: clock, randomness: randomness,
+                directory: foundation.directory, catalog: catalog, rules: rules, clock: clock, randomness: randomness,
                 spoolDirectory: spoolDirectory, logger: logger),
             service: service)
         blobs = BlobsModule(

@@ -215,9 +215,11 @@ extension AccountService {
 
     /// The events of a change: `#account`, and for an account that is active again also `#identity` and `#sync`, so
     /// that those who turned away from it find their way back.
-    private func tell(_ before: AccountRow, _ after: AccountRow, now: Timestamp, in write: any WriteScope) throws {
+    func tell(_ before: AccountRow, _ after: AccountRow, now: Timestamp, in write: any WriteScope) throws {
         let (did, hosting) = (after.did, after.status.hosting)
         guard after.isAnnounced, hosting != before.status.hosting || !before.isAnnounced else { return }
+        // What becomes of a private community is told to nobody: the network knows that it went away, if it was ever there.
+        guard after.state.presence != .confined || before.state.presence != .confined else { return }
         _ = try log.append(AccountEvents.account(did, hosting: hosting, now: now), in: write)
         guard hosting.isActive else { return }
         _ = try log.append(AccountEvents.identity(did, handle: after.handle, now: now), in: write)
@@ -247,7 +249,7 @@ extension AccountService {
         switch status {
         case .suspended, .takendown, .disabled, .rejected: true
         // Leaving takes a session, and so does coming back.
-        case .deactivated, .approved, .pending: false
+        case .deactivated, .approved, .pending, .confined: false
         }
     }
 

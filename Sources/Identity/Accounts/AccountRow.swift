@@ -22,17 +22,22 @@ struct AccountRow: Sendable, Hashable {
     var deleteAfter: Timestamp?
     /// The invite code it was made with.
     var invite: String?
+    var kind = AccountKind.person
 
     var status: AccountStatus { state.status }
 
-    var standing: AccountStanding { AccountStanding(did: did, handle: handle, status: status, roles: roles) }
+    var standing: AccountStanding {
+        AccountStanding(
+            did: did, handle: handle, status: status, roles: roles, kind: kind,
+            isConfined: state.presence == .confined, isAnnounced: isAnnounced)
+    }
 }
 
 extension AccountRow {
     /// The columns `init(_:)` reads, in order.
     static let columns = """
         did, handle, email, email_confirmed_at, password, status, status_at, roles, announced, created_at, \
-        approved_at, delete_after, invite, state
+        approved_at, delete_after, invite, state, kind
         """
 
     init(_ row: Row) throws {
@@ -49,6 +54,8 @@ extension AccountRow {
         approvedAt = try row.optionalInteger(10).map { Timestamp(microseconds: $0) }
         deleteAfter = try row.optionalInteger(11).map { Timestamp(microseconds: $0) }
         invite = try row.optionalText(12)
+        // A kind of a newer version is not taken for somebody who signs in.
+        kind = AccountKind(rawValue: try row.text(14)) ?? .community
     }
 
     var parameters: [SQLValue] {
@@ -58,6 +65,7 @@ extension AccountRow {
             .integer(statusAt.microseconds), .text(ServerRole.stored(roles)), .boolean(isAnnounced),
             .integer(createdAt.microseconds), .integer(optional: approvedAt?.microseconds),
             .integer(optional: deleteAfter?.microseconds), .text(optional: invite), .text(state.stored),
+            .text(kind.rawValue),
         ]
     }
 }

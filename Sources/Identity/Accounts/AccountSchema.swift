@@ -72,5 +72,12 @@ enum AccountSchema {
                 "ALTER TABLE account ADD COLUMN state TEXT NOT NULL DEFAULT ''",
                 "UPDATE account SET state = status WHERE status <> 'approved'",
             ]),
+        // Communities are accounts that nobody signs in to.
+        Migration(
+            room: "accounts", number: 3,
+            statements: [
+                "ALTER TABLE account ADD COLUMN kind TEXT NOT NULL DEFAULT 'person'",
+                "CREATE INDEX account_kind ON account (kind, created_at, did)",
+            ]),
     ]
 }

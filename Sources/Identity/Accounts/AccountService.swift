@@ -113,20 +113,28 @@ package final class AccountService: Sendable {
             guard !account.roles.contains(.admin) else { throw AccountError.administratorProtected }
             try sessions.endAll(of: did, in: write)
             try AppPasswordStore.removeAll(of: did, in: write)
-            try directory.custody.remove(did, in: write)
-            try PLCStore.removeWaiting(did, in: write)
-            try repositories.remove(did, in: write)
-            try AccountStore.remove(did, in: write)
-            if account.isAnnounced {
-                _ = try log.append(AccountEvents.account(did, hosting: .deleted, now: now), in: write)
-            }
-            standings.forget(account.standing, after: write)
-            directory.forget(did, after: write)
+            try remove(account, now: now, in: write)
             try AuditStore.append(AuditEntry(.accountDelete, by: actor, target: did.string, time: now), in: write)
             return true
         }
         // What was told of the account before must not be told again to those who catch up.
         if isGone { try await log.purge(did) }
+    }
+}
+
+extension AccountService {
+    /// Removes what every kind of account has: its row, keys, waiting identity and repository, and tells the network.
+    func remove(_ account: AccountRow, now: Timestamp, in write: any WriteScope) throws {
+        let did = account.did
+        try directory.custody.remove(did, in: write)
+        try PLCStore.removeWaiting(did, in: write)
+        try repositories.remove(did, in: write)
+        try AccountStore.remove(did, in: write)
+        if account.isAnnounced {
+            _ = try log.append(AccountEvents.account(did, hosting: .deleted, now: now), in: write)
+        }
+        standings.forget(account.standing, after: write)
+        directory.forget(did, after: write)
     }
 }
 

@@ -76,8 +76,8 @@ package final class AccountStandings: Accounts {
         return known + read
     }
 
-    package func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus? {
-        try AccountStore.status(of: did, in: scope)
+    package func standing(of did: DID, in scope: any ReadScope) throws -> AccountStanding? {
+        try AccountStore.account(did, in: scope)?.standing
     }
 
     package func publicPeople(limit: Int) async throws -> [AccountStanding] {

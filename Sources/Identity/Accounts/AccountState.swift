@@ -9,6 +9,7 @@ package import Contracts
 ///         suspended                           put on and lifted by staff
 ///         takendown, disabled                 put on and lifted by administrators
 ///         deactivated                         by its owner and by administrators, while nothing is held against it
+///         confined                            a private community, by its rules
 /// ```
 package struct AccountState: Sendable, Hashable {
     /// Whether the account was let in.
@@ -25,10 +26,13 @@ package struct AccountState: Sendable, Hashable {
         case disablement
     }
 
-    /// Whether the account's owner has hidden it.
+    /// Whether the account shows itself.
     package enum Presence: Sendable, Hashable {
         case present
+        /// Its owner has hidden it.
         case away
+        /// A private community: there for its members.
+        case confined
     }
 
     package var admission = Admission.admitted
@@ -45,7 +49,11 @@ package struct AccountState: Sendable, Hashable {
         if measures.contains(.takedown) { return .takendown }
         if measures.contains(.disablement) { return .disabled }
         if measures.contains(.suspension) { return .suspended }
-        return presence == .away ? .deactivated : .approved
+        return switch presence {
+        case .present: .approved
+        case .away: .deactivated
+        case .confined: .confined
+        }
     }
 }
 
@@ -67,6 +75,22 @@ package enum AccountChange: String, Sendable, Hashable, CaseIterable {
     case deactivate
     /// Shows a hidden account again, as its owner.
     case activate
+}
+
+extension AccountState {
+    /// The state after a change of a community's account; the same where it holds already.
+    func changed(by change: CommunityAccountChange) -> AccountState {
+        var after = self
+        switch change {
+        case .suspend: after.measures.insert(.suspension)
+        case .unsuspend: after.measures.remove(.suspension)
+        case .takedown: after.measures.insert(.takedown)
+        case .restore: after.measures.remove(.takedown)
+        case .confine: after.presence = .confined
+        case .open: after.presence = .present
+        }
+        return after
+    }
 }
 
 extension AccountState {
@@ -110,7 +134,7 @@ extension AccountState {
         case .restore: after.measures.remove(.takedown)
         case .enable: after.measures.remove(.disablement)
         case .deactivate, .activate:
-            guard admission == .admitted, measures.isEmpty else { return nil }
+            guard admission == .admitted, measures.isEmpty, presence != .confined else { return nil }
             after.presence = change == .deactivate ? .away : .present
         }
         return after
@@ -131,7 +155,11 @@ extension AccountState {
         if measures.contains(.takedown) { words.append(.takendown) }
         if measures.contains(.disablement) { words.append(.disabled) }
         if measures.contains(.suspension) { words.append(.suspended) }
-        if presence == .away { words.append(.deactivated) }
+        switch presence {
+        case .present: break
+        case .away: words.append(.deactivated)
+        case .confined: words.append(.confined)
+        }
         return words.map(\.rawValue).joined(separator: " ")
     }
 
@@ -146,6 +174,7 @@ extension AccountState {
             case .takendown: measures.insert(.takedown)
             case .suspended: measures.insert(.suspension)
             case .deactivated: presence = .away
+            case .confined: presence = .confined
             case .disabled, nil: measures.insert(.disablement)
             }
         }

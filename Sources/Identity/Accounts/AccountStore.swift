@@ -9,17 +9,12 @@ enum AccountStore {
         try scope.execute(
             """
             INSERT INTO account (\(AccountRow.columns))
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
             """, account.parameters)
     }
 
     static func account(_ did: DID, in scope: any ReadScope) throws -> AccountRow? {
         try first("did = $1", [.text(did.string)], in: scope)
-    }
-
-    static func status(of did: DID, in scope: any ReadScope) throws -> AccountStatus? {
-        try scope.first("SELECT status FROM account WHERE did = $1", [.text(did.string)])
-            .map { AccountStatus(rawValue: try $0.text(0)) ?? .disabled }
     }
 
     static func account(_ handle: Handle, in scope: any ReadScope) throws -> AccountRow? {
@@ -93,7 +88,8 @@ enum AccountStore {
     static func newest(limit: Int, in scope: any ReadScope) throws -> [AccountRow] {
         try scope.query(
             """
-            SELECT \(AccountRow.columns) FROM account WHERE status = 'approved' ORDER BY created_at DESC LIMIT $1
+            SELECT \(AccountRow.columns) FROM account WHERE status = 'approved' AND kind = 'person'
+            ORDER BY created_at DESC LIMIT $1
             """, [.integer(limit)]
         ).map { try AccountRow($0) }
     }
@@ -139,7 +135,7 @@ extension AccountStore {
     }
 
     private static func condition(_ filter: AccountFilter) -> (String, [SQLValue]) {
-        var conditions: [String] = []
+        var conditions = ["kind = 'person'"]
         var parameters: [SQLValue] = []
         if let status = filter.status {
             parameters.append(.text(status.rawValue))
@@ -154,7 +150,7 @@ extension AccountStore {
             let n = parameters.count
             conditions.append("(handle LIKE $\(n) ESCAPE '\\' OR email LIKE $\(n) ESCAPE '\\')")
         }
-        return (conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "), parameters)
+        return ("WHERE " + conditions.joined(separator: " AND "), parameters)
     }
 
     private static func escaped(_ text: String) -> String {

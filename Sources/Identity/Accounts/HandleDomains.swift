@@ -64,6 +64,11 @@ package struct HandleDomains: Sendable, Hashable {
         guard names == .given || !ReservedNames.list.contains(String(name)) else { throw .reservedHandle }
     }
 
+    /// Whether `host` lies under one of the domains, or is one: an identity there would be the server's own to give.
+    func covers(_ host: String) -> Bool {
+        suffixes.contains { host.hasSuffix($0) || "." + host == $0 }
+    }
+
     private func suffix(of handle: Handle) -> String? {
         suffixes.first { handle.string.hasSuffix($0) && handle.string.utf8.count > $0.utf8.count }
     }

@@ -177,9 +177,9 @@ extension AccountService {
         }
     }
 
-    /// Writes the account with its key, its repository, its first session, and, in this order and without a gap, the
-    /// events `#identity`, `#account`, `#commit`, `#sync`. An account that waits is not told of.
-    func commit(_ prepared: Preparation, in write: any WriteScope) throws -> Committed {
+    /// Writes the account with its key, its repository, and, in this order and without a gap, the events `#identity`,
+    /// `#account`, `#commit`, `#sync`. An account that waits is not told of.
+    func insert(_ prepared: Preparation, in write: any WriteScope) throws {
         let account = prepared.account
         try AccountStore.insert(account, in: write)
         try directory.custody.keep(prepared.key, of: account.did, now: account.createdAt, in: write)
@@ -191,6 +191,12 @@ extension AccountService {
         try repositories.create(prepared.creation, announced: account.isAnnounced, in: write)
         standings.forget(account.standing, after: write)
         directory.forget(account.did, after: write)
+    }
+
+    /// Writes a person's account, and its first session.
+    func commit(_ prepared: Preparation, in write: any WriteScope) throws -> Committed {
+        let account = prepared.account
+        try insert(prepared, in: write)
         try AuditStore.append(
             AuditEntry(
                 .accountRegister, by: .account(account.did), target: account.did.string,

@@ -75,7 +75,7 @@ package final class DirectoryService: IdentityDirectory {
             if let local = try await registeredDocument(of: did, freshness: freshness) { return local }
             guard let directory = external ?? publicDirectory else { throw DirectoryError.didNotFound }
             return try await documents.document(of: did, freshness: freshness) { [standings] in
-                if let standing = try await standings.standing(of: did), !standing.status.isKnownOutside {
+                if let standing = try await standings.standing(of: did), !standing.isKnownOutside {
                     throw DirectoryError.didNotFound
                 }
                 return try await directory.document(of: did)
@@ -176,7 +176,7 @@ package final class DirectoryService: IdentityDirectory {
         guard let handle = try? Handle(parsing: name),
             let standing = try await standings.standing(of: .handle(handle))
         else { return false }
-        return standing.status.isKnownOutside
+        return standing.isKnownOutside
     }
 
     /// Where `handle` points as the world outside sees it, whatever accounts say here; past every cache.

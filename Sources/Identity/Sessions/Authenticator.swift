@@ -122,7 +122,7 @@ package struct Authenticator: Sendable {
         switch status {
         case .approved: return
         case .deactivated: if rule.standing == .active { throw .standing(status) }
-        case .suspended, .takendown, .pending, .rejected, .disabled:
+        case .suspended, .takendown, .pending, .rejected, .disabled, .confined:
             if rule.standing != .any { throw .standing(status) }
         }
     }

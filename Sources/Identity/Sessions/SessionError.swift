@@ -80,7 +80,7 @@ extension SessionError: WireConvertible {
         case .deactivated: unauthorized("AccountDeactivated", "Account is deactivated")
         case .pending:
             WireFailure(status: 403, error: "AccountNotApproved", message: "The account waits for approval")
-        case .rejected, .disabled, .approved:
+        case .rejected, .disabled, .approved, .confined:
             WireFailure(status: 403, error: "AccountNotApproved", message: "The account was not approved")
         }
     }

@@ -104,7 +104,7 @@ extension SessionService {
             // An app password opens no way out that its owner did not mean.
             guard takendown == .allowed, case .accountPassword = proof else { throw .standing(status) }
             return .takendown
-        case .pending, .rejected, .disabled: throw .standing(status)
+        case .pending, .rejected, .disabled, .confined: throw .standing(status)
         }
         switch proof {
         case .accountPassword: return .full

@@ -59,7 +59,7 @@ final class CommitBatch: Sendable {
         guard let first = state.withLock({ $0.entries.first }) else { return [] }
         let (did, change) = (first.event.did, first.change)
         return [
-            { [accounts] scope in _ = try accounts.status(of: did, in: scope) },
+            { [accounts] scope in _ = try accounts.standing(of: did, in: scope) },
             { scope in
                 _ = try RepositoryStore.isHead(
                     of: change.id, change.previous, tree: change.tree, in: scope)
@@ -76,7 +76,7 @@ final class CommitBatch: Sendable {
         }
         if let did = entries.first?.event.did {
             // Judged here once more: no commit may follow the event that the account was taken down.
-            try RepositoryWriter.admit(try accounts.status(of: did, in: scope))
+            try RepositoryWriter.admit(try accounts.standing(of: did, in: scope)?.status)
         }
         var nodes = NodeChanges()
         var landings: [Landing] = []
@@ -89,7 +89,7 @@ final class CommitBatch: Sendable {
             }
             // Each but the first was built on the one before, which has just moved the head.
             guard try RepositoryStore.moveHead(entry.change, isCurrent: !landings.isEmpty, in: scope) else { break }
-            try store(entry, in: scope)
+            try Self.store(entry, blobs: blobs, log: log, in: scope)
             nodes.add(entry.change)
             landings.append(.landed)
         }
@@ -98,7 +98,9 @@ final class CommitBatch: Sendable {
         return landings
     }
 
-    private func store(_ entry: Entry, in scope: any WriteScope) throws {
+    /// What a commit whose head was moved changes beside the tree's nodes.
+    /// - Parameter log: nil when nobody outside may learn of it.
+    static func store(_ entry: Entry, blobs: BlobLedger, log: EventLog?, in scope: any WriteScope) throws {
         let change = entry.change
         try RepositoryStore.storeRecords(change, in: scope)
         for collection in entry.collections.added {
@@ -109,7 +111,7 @@ final class CommitBatch: Sendable {
             try RepositoryStore.removeCollection(collection, repository: change.id, in: scope)
         }
         try blobs.apply(change, in: scope)
-        _ = try log.append(entry.event, in: scope)
+        _ = try log?.append(entry.event, in: scope)
     }
 
     /// Tells everyone who waits. Called once, when the batch is durable or can't be.

@@ -1,5 +1,6 @@
 import ATProtocol
 import Base
+import Contracts
 import Storage
 
 /// The head of a repository as the writer holds it in memory, with the tree nodes that edits touch.

@@ -24,6 +24,7 @@ package struct RepositoriesModule: Sendable {
         package var keys: any SigningKeys
         package var directory: any IdentityDirectory
         package var catalog: LexiconCatalog
+        package var rules: RepositoryRules
         package var clock: any WallClock
         package var randomness: any Randomness
         /// A directory for archives on their way in.
@@ -32,7 +33,7 @@ package struct RepositoriesModule: Sendable {
 
         package init(
             database: any Database, log: EventLog, accounts: any Accounts, keys: any SigningKeys,
-            directory: any IdentityDirectory, catalog: LexiconCatalog, clock: any WallClock,
+            directory: any IdentityDirectory, catalog: LexiconCatalog, rules: RepositoryRules, clock: any WallClock,
             randomness: any Randomness, spoolDirectory: String, logger: Logger
         ) {
             self.database = database
@@ -41,6 +42,7 @@ package struct RepositoriesModule: Sendable {
             self.keys = keys
             self.directory = directory
             self.catalog = catalog
+            self.rules = rules
             self.clock = clock
             self.randomness = randomness
             self.spoolDirectory = spoolDirectory
@@ -56,7 +58,7 @@ package struct RepositoriesModule: Sendable {
         accounts = foundation.accounts
         writer = RepositoryWriter(
             database: database, log: log, accounts: foundation.accounts, keys: foundation.keys, blobs: ledger,
-            catalog: foundation.catalog, clock: clock, randomness: foundation.randomness)
+            catalog: foundation.catalog, rules: foundation.rules, clock: clock, randomness: foundation.randomness)
         reader = RepositoryReader(
             database: database, accounts: foundation.accounts, directory: foundation.directory)
         export = RepositoryExport(database: database)
@@ -70,8 +72,10 @@ package struct RepositoriesModule: Sendable {
     }
 
     /// The service that creates and removes repositories: it needs no accounts, and accounts need it.
-    package static func makeService(database: any Database, log: EventLog, clock: any WallClock) -> RepositoryService {
-        RepositoryService(database: database, log: log, clock: clock, blobs: BlobLedger())
+    package static func makeService(
+        database: any Database, log: EventLog, clock: any WallClock, rules: RepositoryRules
+    ) -> RepositoryService {
+        RepositoryService(database: database, log: log, clock: clock, blobs: BlobLedger(), rules: rules)
     }
 
     package static var migrations: [Migration] { RepositorySchema.migrations }

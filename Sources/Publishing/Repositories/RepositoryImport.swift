@@ -122,7 +122,8 @@ package struct RepositoryImport: Sendable {
             guard let imported, imported >= present.rev else {
                 throw RepositoryImportError.older(than: present.rev)
             }
-        case .pending, .rejected, .disabled, .suspended, .takendown: throw RepositoryWriteError.inactive(status)
+        case .pending, .rejected, .disabled, .suspended, .takendown, .confined:
+            throw RepositoryWriteError.inactive(status)
         }
     }
 
@@ -136,12 +137,13 @@ package struct RepositoryImport: Sendable {
         // The network has seen the imported revision: the new one must come after it, but not lie in the future.
         if let imported, imported.microseconds <= now.microseconds { generator.advance(past: imported) }
         let commit = try Commit(did: before.did, rev: generator.next(now: now), data: data, signer: signer)
-        let (log, blobs, accounts) = (log, blobs, accounts)
+        let (log, blobs, accounts, rules) = (log, blobs, accounts, writer.rules)
         try await database.write { scope in
             // Judged here: much may have happened since the archive began to arrive.
-            guard let status = try accounts.status(of: before.did, in: scope) else {
+            guard let standing = try accounts.standing(of: before.did, in: scope) else {
                 throw RepositoryWriteError.notHosted
             }
+            let status = standing.status
             try Self.check(status, authority, imported: imported, data: data, over: before)
             guard
                 try RepositoryStore.adopt(
@@ -152,6 +154,8 @@ package struct RepositoryImport: Sendable {
             row.tree = tree
             row.rev = commit.rev
             try blobs.reconcile(row, in: scope)
+            try rules.retell(tree: tree, of: before.did, in: scope)
+            try rules.check(standing, in: scope)
             guard status == .approved else { return }
             var blocks = CARWriter.header(roots: [commit.cid])
             CARWriter.append(commit.cid, commit.bytes, to: &blocks)

@@ -28,7 +28,7 @@ package struct RepositoryReader: Sendable {
         }
         let hosting = standing.status.hosting
         if !hosting.isActive, !Self.mayReadInactive(did, caller) {
-            guard standing.status.isKnownOutside else { throw RepositoryReadError.repositoryNotFound }
+            guard standing.isKnownOutside else { throw RepositoryReadError.repositoryNotFound }
             throw RepositoryReadError.repositoryInactive(hosting)
         }
     }
@@ -87,7 +87,7 @@ package struct RepositoryReader: Sendable {
             throw RepositoryReadError.repositoryNotFound
         }
         let hosting = standing.status.hosting
-        guard standing.status.isKnownOutside else { throw RepositoryReadError.repositoryNotFound }
+        guard standing.isKnownOutside else { throw RepositoryReadError.repositoryNotFound }
         guard hosting.isActive else { throw RepositoryReadError.repositoryInactive(hosting) }
         let did = standing.did
         let collections: [String] = try await database.read { scope in
@@ -115,7 +115,7 @@ package struct RepositoryReader: Sendable {
 
     /// The hosting state of a repository, with its revision when active.
     package func status(_ did: DID) async throws -> (status: HostingStatus, rev: TID?) {
-        guard let standing = try await accounts.standing(of: did), standing.status.isKnownOutside else {
+        guard let standing = try await accounts.standing(of: did), standing.isKnownOutside else {
             throw RepositoryReadError.repositoryNotFound
         }
         let row = try await database.read { try RepositoryStore.repository(did, in: $0) }
@@ -131,8 +131,8 @@ package struct RepositoryReader: Sendable {
         var standings: [DID: AccountStanding] = [:]
         for standing in try await accounts.standings(of: rows.map(\.did)) { standings[standing.did] = standing }
         let entries: [DataValue] = rows.compactMap { row in
-            guard let status = standings[row.did]?.status, status.isKnownOutside else { return nil }
-            let hosting = status.hosting
+            guard let standing = standings[row.did], standing.isKnownOutside else { return nil }
+            let hosting = standing.status.hosting
             var entry: DataMap = [
                 "did": .string(row.did.string), "head": .string(row.commit.string), "rev": .string(row.rev.string),
                 "active": .boolean(hosting.isActive),

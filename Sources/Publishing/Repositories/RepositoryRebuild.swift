@@ -151,7 +151,7 @@ package struct RepositoryRebuild: Sendable {
         tree: Int64, commit: Commit, counts: (records: Int, nodes: Int), collections: Set<String>,
         before: RepositoryRow
     ) async throws {
-        let (log, accounts, now) = (log, accounts, clock.now())
+        let (log, accounts, rules, now) = (log, accounts, writer.rules, clock.now())
         try await database.write { scope in
             guard
                 try RepositoryStore.adopt(
@@ -160,7 +160,8 @@ package struct RepositoryRebuild: Sendable {
             try RepositoryStore.replaceCollections(collections, repository: before.id, in: scope)
             try RepositoryStore.moveMentions(from: before.tree, to: tree, in: scope)
             try BlobLedger().recountExpected(repository: before.id, tree: tree, in: scope)
-            guard try accounts.status(of: before.did, in: scope) == .approved else { return }
+            try rules.retell(tree: tree, of: before.did, in: scope)
+            guard try accounts.standing(of: before.did, in: scope)?.status == .approved else { return }
             var blocks = CARWriter.header(roots: [commit.cid])
             CARWriter.append(commit.cid, commit.bytes, to: &blocks)
             let sync = FirehoseSync(did: commit.did, rev: commit.rev, blocks: blocks, time: Datetime(now))

@@ -40,7 +40,7 @@ package struct RepositoryRoutes: Sendable {
     @Sendable private func createRecord(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let input = WriteInput(call)
         let did = try await owner(of: try input.identifier("repo"), call)
-        try charge(call, did, Points.create)
+        try charge(call, Points.create)
         let write = RecordWrite(
             collection: try input.collection(),
             action: .create(key: try input.optionalKey("rkey"), record: try input.record("record")))
@@ -50,7 +50,7 @@ package struct RepositoryRoutes: Sendable {
     @Sendable private func putRecord(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let input = WriteInput(call)
         let did = try await owner(of: try input.identifier("repo"), call)
-        try charge(call, did, Points.put)
+        try charge(call, Points.put)
         let write = RecordWrite(
             collection: try input.collection(),
             action: .put(key: try input.key("rkey"), record: try input.record("record")), swap: try input.swapRecord())
@@ -80,7 +80,7 @@ package struct RepositoryRoutes: Sendable {
     @Sendable private func deleteRecord(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let input = WriteInput(call)
         let did = try await owner(of: try input.identifier("repo"), call)
-        try charge(call, did, Points.delete)
+        try charge(call, Points.delete)
         let write = RecordWrite(
             collection: try input.collection(), action: .delete(key: try input.key("rkey"), mustExist: false),
             swap: try input.swapRecord())
@@ -101,7 +101,7 @@ package struct RepositoryRoutes: Sendable {
             case .delete: Points.delete
             }
         }
-        try charge(call, did, points.reduce(0, +))
+        try charge(call, points.reduce(0, +))
         let outcome = try await writer.apply(
             writes, to: did, by: call.caller, mode: input.mode, swapCommit: try input.swapCommit())
         let results: [DataValue] = zip(writes, outcome.results).map { write, result in
@@ -119,21 +119,20 @@ package struct RepositoryRoutes: Sendable {
         return .json(.map(output))
     }
 
-    /// The caller's own DID; whoever names another repository is not signed in for it.
+    /// Whose repository is meant: the caller's own, or that of a community here, which judges for itself who may write.
     private func owner(of identifier: ATIdentifier, _ call: XRPCCall<Caller>) async throws -> DID {
         guard let own = call.caller.did else { throw RepositoryWriteError.notOwner }
-        switch identifier {
-        case .did(let did) where did == own: return did
-        case .did: throw RepositoryWriteError.notOwner
-        case .handle:
-            guard try await accounts.standing(of: identifier)?.did == own else { throw RepositoryWriteError.notOwner }
-            return own
-        }
+        if case .did(own) = identifier { return own }
+        guard let standing = try await accounts.standing(of: identifier),
+            standing.did == own || standing.kind != .person
+        else { throw RepositoryWriteError.notOwner }
+        return standing.did
     }
 
-    private func charge(_ call: XRPCCall<Caller>, _ did: DID, _ points: Int) throws {
-        try call.charge(.repositoryWritesHourly, key: did.string, points: points)
-        try call.charge(.repositoryWritesDaily, key: did.string, points: points)
+    private func charge(_ call: XRPCCall<Caller>, _ points: Int) throws {
+        guard let writer = call.caller.did else { throw RepositoryWriteError.notOwner }
+        try call.charge(.repositoryWritesHourly, key: writer.string, points: points)
+        try call.charge(.repositoryWritesDaily, key: writer.string, points: points)
     }
 
     @Sendable private func getRecord(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {

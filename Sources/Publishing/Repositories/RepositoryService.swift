@@ -9,8 +9,13 @@ package struct RepositoryService: Repositories {
     private let log: EventLog
     private let clock: any WallClock
     private let blobs: BlobLedger
+    private let rules: RepositoryRules
 
-    package init(database: any Database, log: EventLog, clock: any WallClock, blobs: BlobLedger) {
+    package init(
+        database: any Database, log: EventLog, clock: any WallClock, blobs: BlobLedger,
+        rules: RepositoryRules = RepositoryRules()
+    ) {
+        self.rules = rules
         self.database = database
         self.log = log
         self.clock = clock
@@ -74,6 +79,7 @@ package struct RepositoryService: Repositories {
 
     package func remove(_ did: DID, in scope: any WriteScope) throws {
         guard let row = try RepositoryStore.repository(did, in: scope) else { return }
+        try rules.forget(did, in: scope)
         try blobs.removeAll(row, in: scope)
         try RepositoryStore.remove(row, in: scope)
     }

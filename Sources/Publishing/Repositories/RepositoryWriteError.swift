@@ -66,7 +66,7 @@ package enum RepositoryWriteError: Error, Sendable, Hashable, WireConvertible {
         case .takendown: "AccountTakedown"
         case .suspended: "AccountSuspended"
         case .deactivated: "AccountDeactivated"
-        case .pending, .rejected, .disabled, .approved: "AccountNotApproved"
+        case .pending, .rejected, .disabled, .approved, .confined: "AccountNotApproved"
         }
     }
 }

@@ -13,9 +13,10 @@ package final class RepositoryWriter: Sendable {
     let database: any Database
     let log: EventLog
     let accounts: any Accounts
-    private let keys: any SigningKeys
+    let keys: any SigningKeys
     let blobs: BlobLedger
-    private let catalog: LexiconCatalog
+    let catalog: LexiconCatalog
+    let rules: RepositoryRules
     let clock: any WallClock
     private let slots: Mutex<Slots>
     private let keyGenerator: Mutex<TIDGenerator>
@@ -57,7 +58,8 @@ package final class RepositoryWriter: Sendable {
 
     package init(
         database: any Database, log: EventLog, accounts: any Accounts, keys: any SigningKeys, blobs: BlobLedger,
-        catalog: LexiconCatalog, clock: any WallClock, randomness: any Randomness
+        catalog: LexiconCatalog, rules: RepositoryRules = RepositoryRules(), clock: any WallClock,
+        randomness: any Randomness
     ) {
         self.database = database
         self.log = log
@@ -65,6 +67,7 @@ package final class RepositoryWriter: Sendable {
         self.keys = keys
         self.blobs = blobs
         self.catalog = catalog
+        self.rules = rules
         self.clock = clock
         slots = Mutex(Slots())
         keyGenerator = Mutex(TIDGenerator(clockID: UInt16(truncatingIfNeeded: randomness.uint64()) & 0x3FF))
@@ -73,32 +76,50 @@ package final class RepositoryWriter: Sendable {
     /// Applies operations to a repository as a single commit.
     ///
     /// - Parameters:
-    ///   - did: whose repository; must be the caller's own.
+    ///   - did: whose repository; the caller's own, or one whose guard lets the caller write.
     ///   - writes: 1…200 operations, applied in order.
     ///   - swapCommit: when given, must be the present head.
     /// - Returns: after the commit is on disk: its CID and revision, and each operation's result.
-    /// - Throws: `RepositoryWriteError`, `StorageError`; nothing was changed.
+    /// - Throws: `RepositoryWriteError`, `StorageError`, what a guard or an observer refuses with; nothing was changed.
     /// - Complexity: O(k · log n) for k operations on a repository of n records.
     package func apply(
         _ writes: [RecordWrite], to did: DID, by caller: Caller, mode: RecordValidationMode = .whenKnown,
         swapCommit: CID? = nil
     ) async throws -> RepositoryWriteOutcome {
-        try await admit(did, caller)
-        let preparation = RecordPreparation(catalog: catalog, mode: mode)
-        let prepared = try preparation.prepare(writes) { [self] in
-            RecordKey(keyGenerator.withLock { $0.next(now: clock.now()) })
+        let kind = try await admit(did, caller)
+        let prepared = try prepare(writes, mode: mode)
+        guard kind == .person, !rules.observe(prepared) else {
+            return try await transact(on: [did], newcomers: [:]) { transaction in
+                try transaction.apply(prepared, to: did, by: .direct(caller), swapCommit: swapCommit)
+            }
         }
         let commit = try await commit(prepared, did: did, swapCommit: swapCommit)
-        return RepositoryWriteOutcome(
+        return Self.outcome(commit, prepared)
+    }
+
+    func prepare(
+        _ writes: [RecordWrite], mode: RecordValidationMode
+    ) throws(RepositoryWriteError) -> [PreparedWrite] {
+        try RecordPreparation(catalog: catalog, mode: mode).prepare(writes, newKey: newKey)
+    }
+
+    func newKey() -> RecordKey { RecordKey(keyGenerator.withLock { $0.next(now: clock.now()) }) }
+
+    static func outcome(_ commit: Commit?, _ writes: [PreparedWrite]) -> RepositoryWriteOutcome {
+        RepositoryWriteOutcome(
             commit: commit?.cid, rev: commit?.rev,
-            results: prepared.map {
+            results: writes.map {
                 RecordWriteResult(path: $0.path, cid: $0.cid, validationStatus: $0.validationStatus)
             })
     }
 
-    private func admit(_ did: DID, _ caller: Caller) async throws {
+    /// Turns away early whom the transaction would turn away.
+    private func admit(_ did: DID, _ caller: Caller) async throws -> AccountKind {
+        let standing = try await accounts.standing(of: did)
+        if let standing, standing.kind != .person { return standing.kind }
         guard caller.did == did else { throw RepositoryWriteError.notOwner }
-        try Self.admit(try await accounts.standing(of: did)?.status)
+        try Self.admit(standing?.status)
+        return .person
     }
 
     static func admit(_ status: AccountStatus?) throws(RepositoryWriteError) {
@@ -106,7 +127,7 @@ package final class RepositoryWriter: Sendable {
         guard status == .approved else { throw .inactive(status) }
     }
 
-    private func slot(of did: DID) -> Slot {
+    func slot(of did: DID) -> Slot {
         slots.withLock { slots in
             slots.uses += 1
             let uses = slots.uses
@@ -151,7 +172,11 @@ package final class RepositoryWriter: Sendable {
             case .stale: break
             }
         }
-        return try await commitInside(writes, did: did, signer: signer, slot: slot, swapCommit: swapCommit)
+        // Other processes write to the repository, too: made outside, a commit would time and again be built on a head that
+        // theirs have moved.
+        return try await transact(on: [did], newcomers: [:]) { transaction in
+            try transaction.commit(writes, to: did, swapCommit: swapCommit)
+        }
     }
 
     /// Whether the state that something was judged on is on disk; waits for it.
@@ -309,7 +334,8 @@ package final class RepositoryWriter: Sendable {
         }
         guard let begun else { return }
         database.submit(
-            { scope in try begun.write(in: scope) }, asking: begun.questions, settled: { begun.settle($0) })
+            { scope in try begun.write(in: scope) }, failing: .early, asking: begun.questions,
+            settled: { begun.settle($0) })
     }
 
     private func keep(

@@ -32,17 +32,18 @@ package protocol Database: Sendable {
     @discardableResult
     func append<T: Sendable>(_ body: @escaping @Sendable (any WriteScope) throws -> T) async throws -> T
 
-    /// As `append`, but returns at once. Bodies run in the order of submission, so that one who builds on a write that
-    /// is not durable yet can submit behind it.
+    /// As `write` or `append`, but returns at once. Bodies run in the order of submission, so that one who builds on a
+    /// write that is not durable yet can submit behind it.
     ///
     /// - Parameters:
+    ///   - failure: what a body that throws leaves behind.
     ///   - questions: what `body` is going to ask first. An engine behind a wire sends the questions of many bodies
     ///     together, so that none of them waits; each of these is then ended, by an error, once it has asked.
     ///   - settled: told the result once the group is on disk, on the committer's thread: it must be short and
     ///     must not block.
     func submit<T: Sendable>(
-        _ body: @escaping @Sendable (any WriteScope) throws -> T, asking questions: [BodyQuestion],
-        settled: @escaping @Sendable (Result<T, any Error>) -> Void)
+        _ body: @escaping @Sendable (any WriteScope) throws -> T, failing failure: BodyFailure,
+        asking questions: [BodyQuestion], settled: @escaping @Sendable (Result<T, any Error>) -> Void)
 
     /// Reads one consistent state for as long as it takes, on a thread of its own, writing bytes to a bounded buffer.
     ///
@@ -141,6 +142,14 @@ package protocol WriteScope: ReadScope {
     func afterGroup(_ key: ObjectIdentifier, _ action: @escaping @Sendable () -> Void)
 }
 
+/// What a submitted body that throws leaves behind.
+package enum BodyFailure: Sendable, Hashable {
+    /// Nothing: as `Database.write`.
+    case undone
+    /// It promises to throw only before its first change: as `Database.append`.
+    case early
+}
+
 /// Asks one question, as a body will.
 package typealias BodyQuestion = @Sendable (any ReadScope) throws -> Void
 
@@ -203,12 +212,12 @@ package struct SequenceName: Sendable, Hashable {
 }
 
 extension Database {
-    /// As `submit(_:asking:settled:)`, for a body that asks nothing, or what can't be told.
+    /// As `submit(_:failing:asking:settled:)`, for a body that throws early, and asks nothing or what can't be told.
     package func submit<T: Sendable>(
         _ body: @escaping @Sendable (any WriteScope) throws -> T,
         settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
-        submit(body, asking: [], settled: settled)
+        submit(body, failing: .early, asking: [], settled: settled)
     }
 
     /// As `stream(for:_:_:)`, of the current state.

@@ -46,10 +46,10 @@ package final class SwitchingDatabase: Database {
     }
 
     package func submit<T: Sendable>(
-        _ body: @escaping @Sendable (any WriteScope) throws -> T, asking questions: [BodyQuestion],
-        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+        _ body: @escaping @Sendable (any WriteScope) throws -> T, failing failure: BodyFailure,
+        asking questions: [BodyQuestion], settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
-        current.submit(body, asking: questions, settled: settled)
+        current.submit(body, failing: failure, asking: questions, settled: settled)
     }
 
     package func stream(

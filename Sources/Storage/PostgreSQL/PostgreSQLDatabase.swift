@@ -97,10 +97,10 @@ package final class PostgreSQLDatabase: Database {
     }
 
     package func submit<T: Sendable>(
-        _ body: @escaping @Sendable (any WriteScope) throws -> T, asking questions: [BodyQuestion],
-        settled: @escaping @Sendable (Result<T, any Error>) -> Void
+        _ body: @escaping @Sendable (any WriteScope) throws -> T, failing failure: BodyFailure,
+        asking questions: [BodyQuestion], settled: @escaping @Sendable (Result<T, any Error>) -> Void
     ) {
-        committer.submit(.promise, body, asking: questions, settled: settled)
+        committer.submit(failure == .undone ? .savepoint : .promise, body, asking: questions, settled: settled)
     }
 
     package func stream(

@@ -114,7 +114,16 @@ package struct FailureDialect: Sendable {
         JSONText.escape(failure.error, into: &body)
         body.append(contentsOf: "\",\"message\":\"".utf8)
         JSONText.escape(failure.message, into: &body)
-        body.append(contentsOf: "\"}".utf8)
+        body.append(contentsOf: "\"".utf8)
+        for detail in failure.details {
+            let value =
+                switch detail.value {
+                case .boolean(let flag): flag ? "true" : "false"
+                case .integer(let number): String(number)
+                }
+            body.append(contentsOf: ",\"\(detail.name)\":\(value)".utf8)
+        }
+        body.append(contentsOf: "}".utf8)
         return ("application/json", body)
     }
 

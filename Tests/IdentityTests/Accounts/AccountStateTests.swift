@@ -29,11 +29,11 @@ struct AccountStateTests {
             guard var account = try AccountStore.account(did, in: write) else { return AccountStatus?.none }
             account.state.measures.insert(.takedown)
             try AccountStore.setState(account, in: write)
-            return try standings.status(of: did, in: write)
+            return try standings.standing(of: did, in: write)?.status
         }
         #expect(seen == .takendown)
         let other = try DID(parsing: "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb")
-        #expect(try await home.database.read { try standings.status(of: other, in: $0) } == nil)
+        #expect(try await home.database.read { try standings.standing(of: other, in: $0) } == nil)
         await home.discard()
     }
 

@@ -125,7 +125,7 @@ final class Home: Sendable {
             case .takendown: .takedown
             case .disabled: .disable
             case .deactivated: .deactivate
-            case .approved, .pending, .rejected: nil
+            case .approved, .pending, .rejected, .confined: nil
             }
         if let change { try await accounts.change(did, change, by: .operator) }
     }

@@ -80,7 +80,7 @@ import Testing
         switch status {
         case .approved, .deactivated:
             _ = try await house.imports.run(Self.stream(archive), did: did, by: .owner)
-        case .pending, .rejected, .disabled, .suspended, .takendown:
+        case .pending, .rejected, .disabled, .suspended, .takendown, .confined:
             await #expect(throws: RepositoryWriteError.inactive(status)) {
                 try await house.imports.run(Self.stream(archive), did: did, by: .owner)
             }
