@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
@@ -130,6 +131,21 @@ class Replica(Databases):
 
     def stop(self, mode="immediate"):
         self._control("--mode", mode, "stop")
+
+    def freeze(self):
+        """Stops in the middle of whatever it does: it answers nobody, and no connection ends."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def _processes(self):
+        """The first process and all that it has started."""
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        started = pathlib.Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, started)]
 
     def pause(self):
         """From now on nothing of what it receives is to be seen."""

@@ -8,6 +8,7 @@ import pathlib
 import random
 import tempfile
 import threading
+import time
 
 import pytest
 import requests
@@ -310,6 +311,24 @@ def test_a_lagging_replica_gives_nothing_stale(topology, reading):
     finally:
         topology.replica.resume()
     topology.replica.catch_up()
+    database.wait_until(lambda: account.car() and topology.replica.downloads() > before)
+
+
+def test_a_frozen_replica_is_waited_for_briefly(topology, reading):
+    account, key, downloader = reading
+    account.car()
+    topology.replica.freeze()
+    try:
+        for _ in range(2):
+            began = time.monotonic()
+            write_and_read(topology, account, key, downloader)
+            took = time.monotonic() - began
+            # Each of the four downloads waits for some seconds; without a bound they would wait for ever.
+            assert took < 90, f"{took:.0f} s"
+    finally:
+        topology.replica.thaw()
+    topology.replica.catch_up()
+    before = topology.replica.downloads()
     database.wait_until(lambda: account.car() and topology.replica.downloads() > before)
 
 

@@ -171,7 +171,7 @@ final class PostgreSQLConnection {
                 breakage = .timedOut
                 throw .timedOut
             }
-            cancel()
+            PostgreSQLCancellation.send(for: handle)
             isCancelled = true
             stop = nil
             limit = clock.now + Self.cancellationTime
@@ -187,13 +187,6 @@ final class PostgreSQLConnection {
         var time = limit.map { max($0 - clock.now, .zero) } ?? .seconds(60)
         if stop != nil { time = min(time, Self.flagInterval) }
         return Int32(clamping: time.wholeMicroseconds / 1000 + 1)
-    }
-
-    private func cancel() {
-        guard let cancellation = PQgetCancel(handle) else { return }
-        var message = [CChar](repeating: 0, count: 256)
-        _ = PQcancel(cancellation, &message, Int32(message.count))
-        PQfreeCancel(cancellation)
     }
 
     private func takeResult() throws(StorageError) {
