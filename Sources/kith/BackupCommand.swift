@@ -6,7 +6,7 @@ import Hosting
 struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup",
-        abstract: "Make, list, verify and restore backups.",
+        abstract: "Make, list, verify, restore and prune backups.",
         discussion: """
             Backups are sealed: what the server keeps is enough to make them and not to read them. The recovery key, shown once, \
             opens them all. See docs/backup.md.
@@ -16,8 +16,12 @@ struct BackupCommand: AsyncParsableCommand {
               kith backup list /mnt/backup/kith
               kith backup verify /mnt/backup/kith --key-file recovery.key
               kith backup restore /mnt/backup/kith --key-file recovery.key --data /var/lib/kith
+              kith backup prune /mnt/backup/kith --keep 30
+
+            In place of a folder stands a bucket: 's3://bucket/prefix?endpoint=https://…&region=…', with its keys in \
+            KITH_BACKUP_ACCESS_KEY and KITH_BACKUP_SECRET_KEY (or those for blobs).
             """,
-        subcommands: [Key.self, Create.self, List.self, Verify.self, Restore.self, Renew.self])
+        subcommands: [Key.self, Create.self, List.self, Verify.self, Restore.self, Prune.self, Renew.self])
 
     struct Key: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -40,7 +44,7 @@ struct BackupCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a backup of the running server.",
             discussion: """
-                The folder is on the server's machine: an empty one, or one of earlier backups, to which only what is new is added. \
+                A folder is on the server's machine, and the server's keys open a bucket: an empty one, or one of earlier backups, to which only what is new is added. \
                 Exit codes: 0 made, 1 made but bytes of blobs were missing, others not made; earlier backups are whole in any case.
                 """)
 
@@ -60,17 +64,16 @@ struct BackupCommand: AsyncParsableCommand {
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the backups in a folder; with the recovery key also what they hold.")
+            abstract: "List the backups in a place; with the recovery key also what they hold.")
 
+        @OptionGroup var common: AdministrationOptions
         @OptionGroup var folder: FolderArgument
         @OptionGroup var key: RecoveryKeyOptions
-        @Flag(help: "Print JSON.")
-        var json = false
 
         func run() async throws {
-            try await Outcome.run(for: json ? .programs : .people) { _ in
-                let output = try await BackupAdministration.list(folder.path, key: try key.read())
-                StandardOutput.write(json ? output.json : output.text)
+            try await Outcome.run(for: common.telling) { _ in
+                let source = folder.source(try common.settings.sources().configuration())
+                common.print(try await BackupAdministration.list(source, key: try key.read()))
             }
         }
     }
@@ -96,7 +99,7 @@ struct BackupCommand: AsyncParsableCommand {
             try await Outcome.run(for: common.telling) { bar in
                 let configuration = try common.settings.sources().configuration()
                 let verification = BackupVerification(
-                    BackupChoice(folder: folder.path, number: number, key: try key.read()),
+                    BackupChoice(folder.source(configuration), number: number, key: try key.read()),
                     keyEncryptionSecret: configuration.keyEncryptionSecret, report: bar.show)
                 let verdict = try await verification.run(newest: newest)
                 bar.clear()
@@ -133,8 +136,8 @@ struct BackupCommand: AsyncParsableCommand {
                 guard let key = try key.read() else {
                     throw ValidationError("the recovery key is needed: --key-file, or KITH_RECOVERY_KEY")
                 }
-                let restoring = BackupRestoring(
-                    BackupChoice(folder: folder.path, number: number), key: key, report: bar.show)
+                let source = folder.source(try common.settings.sources().configuration())
+                let restoring = BackupRestoring(BackupChoice(source, number: number), key: key, report: bar.show)
                 let output = try await restoring.run(skipping: skipEvents) { name in
                     var flags = common.settings.flags
                     flags["database.url"] = to
@@ -148,6 +151,39 @@ struct BackupCommand: AsyncParsableCommand {
 }
 
 extension BackupCommand {
+    struct Prune: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove all backups but the newest ones, and what no other needs.",
+            discussion: """
+                What stays is looked at first; if anything is wrong with it, nothing is removed. With the recovery key its \
+                manifests are opened too. Broken off, it harms nothing: run it again.
+                """)
+
+        @OptionGroup var common: AdministrationOptions
+        @OptionGroup var folder: FolderArgument
+        @OptionGroup var key: RecoveryKeyOptions
+        @Option(help: "How many backups stay, the newest ones.")
+        var keep: Int
+
+        func validate() throws {
+            guard keep >= 1 else { throw ValidationError("--keep: one backup at least stays") }
+        }
+
+        func run() async throws {
+            try await Outcome.run(for: common.telling) { bar in
+                let recoveryKey = try key.read()
+                let sources = try common.settings.sources()
+                let configuration =
+                    recoveryKey == nil ? try sources.rememberedConfiguration() : try sources.configuration()
+                let output = try await BackupAdministration.prune(
+                    folder.source(configuration), configuration, keeping: keep, recoveryKey: recoveryKey,
+                    report: bar.show)
+                bar.clear()
+                common.print(output)
+            }
+        }
+    }
+
     struct Renew: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make an instance that was brought back by other tools agree with the network again.",
@@ -172,10 +208,16 @@ extension BackupCommand {
     }
 }
 
-/// The folder that holds backups.
+/// Where backups are.
 struct FolderArgument: ParsableArguments {
-    @Argument(help: "The folder of backups.", completion: .directory)
+    @Argument(
+        help: ArgumentHelp("The folder of backups, or s3://bucket/prefix?endpoint=…&region=…", valueName: "place"),
+        completion: .directory)
     var path: String
+
+    func source(_ configuration: Configuration) -> BackupSource {
+        BackupSource(path, credentials: configuration.backupCredentials)
+    }
 }
 
 /// Where the recovery key is read from: never the command line, which others on the machine may see.

@@ -47,7 +47,7 @@ struct BackupTests {
         }
 
         func restore(_ key: RecoveryKey) async throws -> DataValue {
-            let restoring = BackupRestoring(BackupChoice(folder: backups), key: key, report: { _ in })
+            let restoring = BackupRestoring(BackupChoice(BackupSource(backups)), key: key, report: { _ in })
             let output = try await restoring.run(skipping: nil) { try restoredConfiguration($0) }
             return try DataValue(json: Array(output.json.utf8))
         }
@@ -61,8 +61,10 @@ struct BackupTests {
         #expect(throws: BackupError.keyExists) { _ = try place.key() }
         let made = try await place.create()
         #expect(made["number"] == 1 && made["missingBlobs"] == [])
-        let verdict = try await BackupVerification(BackupChoice(folder: place.backups, key: key), report: { _ in })
-            .run()
+        let verdict = try await BackupVerification(
+            BackupChoice(BackupSource(place.backups), key: key), report: { _ in }
+        )
+        .run()
         #expect(verdict.isSound, "\(verdict.output.text)")
         let value = try DataValue(json: Array(verdict.output.json.utf8))
         #expect(value["repositories"] == 2 && value["restored"] == true && value["withoutKey"] == [])
@@ -92,10 +94,12 @@ struct BackupTests {
             }
         }
         try await place.create()
-        let outside = try await BackupVerification(BackupChoice(folder: place.backups), report: { _ in }).run()
+        let outside = try await BackupVerification(BackupChoice(BackupSource(place.backups)), report: { _ in }).run()
         #expect(outside.isSound)
-        let verdict = try await BackupVerification(BackupChoice(folder: place.backups, key: key), report: { _ in })
-            .run()
+        let verdict = try await BackupVerification(
+            BackupChoice(BackupSource(place.backups), key: key), report: { _ in }
+        )
+        .run()
         #expect(verdict.faults.count == 1 && "\(verdict.faults[0])".contains("did:plc:"))
     }
 
@@ -105,7 +109,7 @@ struct BackupTests {
         let made = try await place.create()
         let key = try RecoveryKey(parsing: try #require(made["recoveryKey"]?.stringValue))
         #expect(try await place.create()["recoveryKey"] == nil)
-        let listed = try await BackupAdministration.list(place.backups, key: key)
+        let listed = try await BackupAdministration.list(BackupSource(place.backups), key: key)
         let value = try DataValue(json: Array(listed.json.utf8))
         #expect(value.arrayValue?.count == 2 && value.arrayValue?.first?["key"] == .string(key.sealing.fingerprint))
         #expect(value.arrayValue?.last?["instance"] == "localhost:8080")

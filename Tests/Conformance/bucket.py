@@ -45,6 +45,13 @@ class Bucket:
     def get(self, key):
         return requests.get(f"{self.endpoint}/{NAME}/{key}", headers=self._headers(), timeout=10).content
 
+    def delete(self, key):
+        requests.delete(f"{self.endpoint}/{NAME}/{key}", headers=self._headers(), timeout=10).raise_for_status()
+
+    def place(self, prefix):
+        """Another prefix of the same bucket."""
+        return f"s3://{NAME}/{prefix}?endpoint={self.endpoint}&region=us-east-1"
+
     def put(self, key, content):
         requests.put(
             f"{self.endpoint}/{NAME}/{key}", data=content, headers=self._headers(), timeout=10

@@ -12,6 +12,7 @@ import time
 import pytest
 from test_durability import Writer
 
+import bucket
 import firehose
 import judge
 import kith
@@ -186,6 +187,167 @@ def test_damage_is_told(make_server, folder):
             assert done.returncode == 65, f"{path} at {position}: {done}"
         path.write_bytes(content)
     assert command(server, "verify", str(place), "--key-file", str(key)).returncode == 0
+
+
+# In a bucket.
+
+
+@pytest.fixture(scope="module")
+def store():
+    running = bucket.Bucket().start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def place(store):
+    """A prefix of the bucket that nobody has used."""
+    return f"backups/{kith.unique()}"
+
+
+@pytest.fixture
+def bucket_server(make_server):
+    return make_server(KITH_BACKUP_ACCESS_KEY="testing", KITH_BACKUP_SECRET_KEY="testing-secret")
+
+
+def in_json(server, *arguments):
+    return json.loads(command(server, *arguments, "--json").stdout)
+
+
+def test_in_a_bucket(bucket_server, make_server, store, place, folder):
+    server, location = bucket_server, store.place(place)
+    clients = server.accounts(2)
+    key = make_key(server, folder)
+    data = ["--data", str(server.folder)]
+    blob = random.randbytes(6_000_000)
+    uploaded = clients[0].post("com.atproto.repo.uploadBlob", data=blob, headers={"Content-Type": "image/png"}).ok()
+    clients[0].create("com.example.picture", {"$type": "com.example.picture", "blob": uploaded["blob"]}).ok()
+    with Load(clients) as load:
+        made = [in_json(server, "create", location, *data)]
+        before = load.acknowledged()
+        made.append(in_json(server, "create", location, *data))
+        server.kill()
+    assert [one["number"] for one in made] == [1, 2] and made[1]["newBytes"] < 6_000_000 < made[0]["newBytes"]
+    keys = store.keys()
+    assert f"{place}/backups/000002" in keys and f"{place}/lock" not in keys
+    assert [one["number"] for one in in_json(server, "list", location)] == [1, 2]
+    verdict = in_json(server, "verify", location, "--key-file", str(key), "--newest", "2")
+    assert verdict["sound"] and verdict["restored"] and verdict["blobs"] == 1
+
+    # A flipped byte anywhere is found.
+    for name in (one for one in keys if one.startswith(place)):
+        content = store.get(name)
+        position = random.randrange(len(content))
+        store.put(name, content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        done = command(server, "verify", location, check=False)
+        assert done.returncode == 65, f"{name} at {position}: {done}"
+        store.put(name, content)
+    assert in_json(server, "verify", location)["sound"]
+
+    pruned = in_json(server, "prune", location, "--keep", "1", *data)
+    assert pruned["kept"] == [2] and pruned["removed"] == [1]
+    assert in_json(server, "verify", location, "--key-file", str(key))["sound"]
+
+    restored = folder / "restored"
+    other = make_server(restored, start=False, **{k: v for k, v in server.environment.items() if "BACKUP" in k})
+    in_json(other, "restore", location, "--key-file", str(key), "--data", str(restored))
+    other.port, other.base = server.port, server.base
+    other.start()
+    check_records(other, before)
+    found = other.anonymous().get("com.atproto.sync.getBlob", did=clients[0].did, cid=uploaded["blob"]["ref"]["$link"])
+    assert found.content == blob
+
+
+def test_an_upload_to_a_bucket_is_interrupted(bucket_server, store, place, folder):
+    server, location = bucket_server, store.place(place)
+    client = server.account()
+    make_key(server, folder)
+    data = ["--data", str(server.folder)]
+    command(server, "create", location, *data)
+
+    def begin():
+        answer = client.post(
+            "com.atproto.repo.uploadBlob", data=random.randbytes(60_000_000), headers={"Content-Type": "image/png"}
+        )
+        client.create("com.example.picture", {"$type": "com.example.picture", "blob": answer.ok()["blob"]}).ok()
+        before = set(store.keys())
+        making = subprocess.Popen(
+            [str(kith.BINARY), "backup", "create", location, *data],
+            env=server.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not [one for one in set(store.keys()) - before if "/pieces/" in one]:
+            assert making.poll() is None, "it was over before it could be broken off"
+        return making
+
+    # Whoever asked goes away: the place is free again.
+    making = begin()
+    making.terminate()
+    assert making.wait(timeout=60) != 0
+    limit = time.monotonic() + 30
+    while f"{place}/lock" in store.keys():
+        assert time.monotonic() < limit, "the lock stays"
+        time.sleep(0.05)
+    assert [one["number"] for one in in_json(server, "list", location)] == [1]
+    assert in_json(server, "create", location, *data)["number"] == 2
+    assert in_json(server, "verify", location)["sound"]
+
+    # The server dies: its lock ends by itself in ten minutes, or is removed.
+    making = begin()
+    server.kill()
+    assert making.wait(timeout=60) != 0
+    assert [one["number"] for one in in_json(server, "list", location)] == [1, 2]
+    assert in_json(server, "verify", location)["sound"]
+    server.start()
+    refused = command(server, "create", location, *data, check=False)
+    assert refused.returncode != 0 and "a backup is being made there" in refused.stdout + refused.stderr
+    store.delete(f"{place}/lock")
+    assert in_json(server, "create", location, *data)["number"] == 3
+    assert in_json(server, "verify", location)["sound"]
+
+
+def test_mistakes_about_the_bucket(bucket_server, store, place, folder):
+    server = bucket_server
+    make_key(server, folder)
+    for location, said in (
+        ("s3://kith-test/x?region=", "region"),
+        ("s3://not-there-at-all/x?endpoint=" + store.endpoint, "no such bucket"),
+        ("s3://kith-test/x?endpoint=http://127.0.0.1:9", "can't be reached"),
+        (store.place(place), "no backup"),
+    ):
+        done = command(server, "list", location, check=False)
+        assert done.returncode != 0 and said in done.stdout + done.stderr, done
+        if said == "no backup":
+            continue
+        done = command(server, "create", location, "--data", str(server.folder), check=False)
+        assert done.returncode != 0 and said in done.stdout + done.stderr, done
+    store.put(f"{place}/something", b"else")
+    done = command(server, "create", store.place(place), "--data", str(server.folder), check=False)
+    assert done.returncode != 0 and "no backup" in done.stdout + done.stderr, done
+    assert store.get(f"{place}/something") == b"else"
+
+
+def test_prune(make_server, folder):
+    server = make_server()
+    client = server.account()
+    key = make_key(server, folder)
+    place, data = str(folder / "backups"), ["--data", str(server.folder)]
+    for index in range(4):
+        client.create("com.example.note", {"$type": "com.example.note", "index": index}).ok()
+        command(server, "create", place, *data)
+    assert command(server, "prune", place, "--keep", "0", *data, check=False).returncode == 64
+    path = folder / "backups" / "backups" / "000003"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    assert command(server, "prune", place, "--keep", "2", *data, check=False).returncode == 65
+    path.write_bytes(content)
+    assert len(in_json(server, "list", place)) == 4
+    pruned = in_json(server, "prune", place, "--keep", "2", "--key-file", str(key))
+    assert pruned["kept"] == [3, 4] and pruned["removed"] == [1, 2] and pruned["removedBytes"] > 0
+    assert "kept" in command(server, "prune", place, "--keep", "2", *data).stdout
+    assert in_json(server, "verify", place, "--key-file", str(key), "--number", "3", "--newest", "4")["sound"]
+    assert in_json(server, "create", place, *data)["number"] == 5
 
 
 @pytest.mark.skipif(not os.environ.get("KITH_TEST_POSTGRESQL_BINARIES"), reason="needs scripts/with-postgresql")

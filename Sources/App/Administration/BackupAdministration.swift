@@ -38,7 +38,7 @@ package enum BackupAdministration {
     package static func create(
         _ configuration: Configuration, in folder: String, report: @escaping ProgressReport
     ) async throws -> (output: CommandOutput, isWhole: Bool) {
-        let path = URL(fileURLWithPath: folder).standardizedFileURL.path
+        let path = BackupSource(folder).absolute
         // At the first backup a key is made and told together with it.
         let made =
             FileManager.default.fileExists(atPath: DataDirectory(configuration.data).backupKeyFile)
@@ -79,20 +79,35 @@ package enum BackupAdministration {
         return TextTable(nil, rows).text
     }
 
-    /// Tells of every backup in a folder; with the recovery key also what it holds.
-    package static func list(_ folder: String, key: RecoveryKey?) async throws -> CommandOutput {
-        let reader = try await BackupReader.open(BackupDirectory(folder))
+    /// Tells of every backup in a place; with the recovery key also what it holds.
+    package static func list(_ source: BackupSource, key: RecoveryKey?) async throws -> CommandOutput {
+        try await source.open { place in
+            let reader = try await BackupReader.open(place)
+            do {
+                let output = try await list(reader, key)
+                await reader.close()
+                return output
+            } catch {
+                await reader.close()
+                throw error
+            }
+        }
+    }
+
+    private static func list(_ reader: BackupReader, _ key: RecoveryKey?) async throws -> CommandOutput {
         var values: [DataValue] = []
         var rows: [[String]] = []
         for outline in reader.outlines {
             var map: DataMap = [
                 "number": .integer(Int64(outline.number)), "madeAt": .string(Datetime(outline.madeAt).string),
-                "newPieces": .integer(Int64(outline.pieceCount)), "newBytes": .integer(outline.sizeBytes),
+                "pieces": .integer(Int64(outline.pieceCount)), "bytes": .integer(outline.sizeBytes),
+                "newPieces": .integer(Int64(outline.newPieceCount)), "newBytes": .integer(outline.newSizeBytes),
                 "key": .string(outline.keyFingerprint),
             ]
             var row = [
                 "\(outline.number)", String(Datetime(outline.madeAt).string.prefix(19)),
-                "\(ByteCount(Int(outline.sizeBytes)))", outline.keyFingerprint,
+                "\(ByteCount(Int(outline.sizeBytes)))", "\(ByteCount(Int(outline.newSizeBytes)))",
+                outline.keyFingerprint,
             ]
             if let key {
                 let manifest = try await reader.manifest(outline.number, key)
@@ -105,10 +120,39 @@ package enum BackupAdministration {
             values.append(.map(map))
             rows.append(row)
         }
-        await reader.close()
         let heads =
-            ["BACKUP", "MADE AT", "ADDED", "SEALED TO"] + (key == nil ? [] : ["INSTANCE", "ENGINE", "EVENTS TO"])
+            ["BACKUP", "MADE AT", "SIZE", "ADDED", "SEALED TO"]
+            + (key == nil ? [] : ["INSTANCE", "ENGINE", "EVENTS TO"])
         return CommandOutput(.array(values), text: TextTable(heads, rows).text)
+    }
+
+    /// Removes all backups of a place but the newest ones, and what no other needs.
+    ///
+    /// - Parameters:
+    ///   - count: how many stay.
+    ///   - recoveryKey: opens what stays before anything goes; nil takes the server's own key, which can't.
+    /// - Throws: `BackupError`; nothing was removed if it is `.damaged`.
+    package static func prune(
+        _ source: BackupSource, _ configuration: Configuration, keeping count: Int, recoveryKey: RecoveryKey?,
+        report: @escaping ProgressReport
+    ) async throws -> CommandOutput {
+        let key = try recoveryKey?.sealing ?? DataDirectory(configuration.data).sealingKey()
+        let done = try await source.open { place in
+            try await BackupPruning(place, key: key, recoveryKey: recoveryKey).run(keeping: count) {
+                report(WorkProgress("removing pieces", $0))
+            }
+        }
+        let value: DataValue = [
+            "kept": .array(done.kept.map { .integer(Int64($0)) }),
+            "removed": .array(done.removed.map { .integer(Int64($0)) }),
+            "removedPieces": .integer(Int64(done.pieceCount)), "removedBytes": .integer(done.sizeBytes),
+        ]
+        let rows = [
+            ["kept", done.kept.map(String.init).joined(separator: ", ")],
+            ["removed", done.removed.isEmpty ? "none" : done.removed.map(String.init).joined(separator: ", ")],
+            ["freed", "\(done.pieceCount) pieces, \(ByteCount(Int(done.sizeBytes)))"],
+        ]
+        return CommandOutput(value, text: TextTable(nil, rows).text)
     }
 }
 

@@ -27,7 +27,13 @@ package struct BackupRestoring: Sendable {
     package func run(
         skipping: Int64?, _ makeConfiguration: (_ name: String) throws -> Configuration
     ) async throws -> CommandOutput {
-        let reader = try await BackupReader.open(BackupDirectory(choice.folder))
+        try await choice.source.open { try await run($0, skipping: skipping, makeConfiguration) }
+    }
+
+    private func run(
+        _ place: BackupPlace, skipping: Int64?, _ makeConfiguration: (_ name: String) throws -> Configuration
+    ) async throws -> CommandOutput {
+        let reader = try await BackupReader.open(place)
         do {
             let manifest = try await reader.manifest(choice.number, key)
             var configuration = try makeConfiguration(manifest.instance.name)

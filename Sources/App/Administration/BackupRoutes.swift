@@ -11,15 +11,16 @@ struct BackupRoutes: Sendable {
     let creation: BackupCreation
     let directory: DataDirectory
     let instance: BackedUpInstance
+    let credentials: S3Credentials?
 
     func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
         routes.procedure("social.kith.admin.createBackup", access: .operator, handler: create)
     }
 
     @Sendable private func create(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        let folder = call.input["folder"]?.stringValue ?? ""
-        guard folder.hasPrefix("/"), folder.count > 1 else {
-            throw BackupRefusal(message: "folder: an absolute path is needed.")
+        let source = BackupSource(call.input["folder"]?.stringValue ?? "", credentials: credentials)
+        guard source.isAbsolute else {
+            throw BackupRefusal(message: "folder: an absolute path or an s3: location is needed.")
         }
         let key = try directory.sealingKey()
         let secrets = try directory.secretFiles()
@@ -27,9 +28,10 @@ struct BackupRoutes: Sendable {
         return .stream(
             ByteStream { take in
                 try await Self.tell(take) { progress in
-                    try await creation.run(
-                        in: BackupDirectory(folder), key: key, instance: instance, secrets: secrets,
-                        progress: progress)
+                    try await source.open { place in
+                        try await creation.run(
+                            in: place, key: key, instance: instance, secrets: secrets, progress: progress)
+                    }
                 }
             }, contentType: "application/jsonl")
     }

@@ -6,15 +6,15 @@ import Logging
 import Publishing
 import Storage
 
-/// Which backup of a folder is meant, and what opens it.
+/// Which backup of a place is meant, and what opens it.
 package struct BackupChoice: Sendable {
-    package var folder: String
+    package var source: BackupSource
     /// Nil is the newest.
     package var number: Int?
     package var key: RecoveryKey?
 
-    package init(folder: String, number: Int? = nil, key: RecoveryKey? = nil) {
-        self.folder = folder
+    package init(_ source: BackupSource, number: Int? = nil, key: RecoveryKey? = nil) {
+        self.source = source
         self.number = number
         self.key = key
     }
@@ -59,7 +59,11 @@ package struct BackupVerification: Sendable {
     ///
     /// - Parameter newest: the number that the newest backup has to have.
     package func run(newest: Int? = nil) async throws -> Verdict {
-        let reader = try await BackupReader.open(BackupDirectory(choice.folder))
+        try await choice.source.open { try await run($0, newest: newest) }
+    }
+
+    private func run(_ place: BackupPlace, newest: Int?) async throws -> Verdict {
+        let reader = try await BackupReader.open(place)
         do {
             var found = try await BackupInspection(reader).run(key: choice.key, newest: newest) { [report] in
                 report(WorkProgress("checking pieces", $0))

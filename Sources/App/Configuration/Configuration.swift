@@ -1,5 +1,5 @@
 package import ATProtocol
-import Storage
+package import Storage
 
 /// Everything that can be set about an instance, read and checked.
 package struct Configuration: Sendable {
@@ -57,6 +57,8 @@ package struct Configuration: Sendable {
     package var databaseReadersMax: Int
     package var blobs: BlobsLocation
     package var bucket: Bucket
+    /// Who asks for the bucket of backups, where there is one.
+    package var backupCredentials: S3Credentials?
     package var blobSizeBytesMax: Int
     /// What the blobs of one account may hold in all.
     package var blobAccountSizeBytesMax: Int
@@ -112,6 +114,7 @@ package struct Configuration: Sendable {
         bucket = Bucket(
             accessKey: reader.read(Keys.blobsAccessKey), secretKey: reader.read(Keys.blobsSecretKey),
             sessionToken: reader.read(Keys.blobsSessionToken), redirects: reader.read(Keys.blobsRedirect, else: false))
+        backupCredentials = Self.backupCredentials(&reader, bucket)
         blobSizeBytesMax = reader.read(Keys.blobSizeMax, else: 0)
         blobAccountSizeBytesMax = reader.read(Keys.blobAccountSizeMax, else: 0)
         importSizeBytesMax = reader.read(Keys.importSizeMax, else: 0)
@@ -129,6 +132,26 @@ package struct Configuration: Sendable {
         showsMetrics = reader.read(Keys.metrics, else: isDevelopment)
         logLevel = reader.read(Keys.logLevel, else: .info)
         logFormat = reader.read(Keys.logFormat, else: .text)
+    }
+
+    /// The keys for backups, or else those for blobs.
+    private static func backupCredentials(_ reader: inout ConfigurationReader, _ bucket: Bucket) -> S3Credentials? {
+        let accessKey = reader.read(ConfigurationKeys.backupAccessKey)
+        let secretKey = reader.read(ConfigurationKeys.backupSecretKey)
+        let sessionToken = reader.read(ConfigurationKeys.backupSessionToken)
+        if let accessKey, let secretKey {
+            return S3Credentials(
+                accessKey: accessKey, secretKey: secretKey.value, sessionToken: sessionToken?.value)
+        }
+        if accessKey != nil {
+            reader.complain(ConfigurationKeys.backupSecretKey, "is missing: backup.access-key is set")
+        }
+        if secretKey != nil {
+            reader.complain(ConfigurationKeys.backupAccessKey, "is missing: backup.secret-key is set")
+        }
+        guard let accessKey = bucket.accessKey, let secretKey = bucket.secretKey else { return nil }
+        return S3Credentials(
+            accessKey: accessKey, secretKey: secretKey.value, sessionToken: bucket.sessionToken?.value)
     }
 
     /// The administrator, when handle, e-mail and password are all there. A password alone is the operator's.

@@ -87,6 +87,13 @@ package enum ConfigurationKeys {
         "blobs.secret-key", .secret, standard: "none", "The secret key that belongs to it.")
     static let blobsSessionToken = ConfigurationKey(
         "blobs.session-token", .secret, standard: "none", "The session token, where the keys are temporary ones.")
+    static let backupAccessKey = ConfigurationKey(
+        "backup.access-key", .text, standard: "that for blobs",
+        "The access key for the bucket that backups are kept in.")
+    static let backupSecretKey = ConfigurationKey(
+        "backup.secret-key", .secret, standard: "that for blobs", "The secret key that belongs to it.")
+    static let backupSessionToken = ConfigurationKey(
+        "backup.session-token", .secret, standard: "none", "The session token, where the keys are temporary ones.")
     static let blobsRedirect = ConfigurationKey(
         "blobs.redirect", .flag, false,
         "Whether pictures, sound and film are handed out by the bucket itself: `getBlob` then redirects callers "
@@ -181,8 +188,8 @@ package enum ConfigurationKeys {
                 databaseURL.entry, databaseReplicaURL.entry, databaseReadersMax.entry, blobsURL.entry,
                 blobsAccessKey.entry, blobsSecretKey.entry,
                 blobsSessionToken.entry, blobsRedirect.entry, blobSizeMax.entry, blobAccountSizeMax.entry,
-                importSizeMax.entry,
-                keyEncryptionSecret.entry,
+                importSizeMax.entry, keyEncryptionSecret.entry,
+                backupAccessKey.entry, backupSecretKey.entry, backupSessionToken.entry,
             ]),
         Section(title: "The network", entries: [plcURL.entry, crawlers.entry, outboundGuard.entry, rateLimits.entry]),
         Section(

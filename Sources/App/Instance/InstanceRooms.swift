@@ -100,7 +100,7 @@ struct InstanceRooms: Sendable {
             directory: DataDirectory(configuration.data),
             instance: BackedUpInstance(
                 name: configuration.name.authority, did: foundation.configuration.serviceDID.string,
-                version: KithVersion.number))
+                version: KithVersion.number), credentials: configuration.backupCredentials)
     }
 
     private static func router(

@@ -65,26 +65,26 @@ package struct BackupCreation: Sendable {
         self.sleeper = sleeper
     }
 
-    /// Makes a backup in the folder, sealed to `key`.
+    /// Makes a backup in the place, sealed to `key`.
     ///
     /// - Parameters:
     ///   - secrets: kept in the manifest.
     ///   - progress: called often.
     /// - Throws: `BackupError`; storage errors, `.stalled` when the database changed too much while it was read.
     package func run(
-        in directory: BackupDirectory, key: SealingKey, instance: BackedUpInstance, secrets: [SecretFile],
+        in place: BackupPlace, key: SealingKey, instance: BackedUpInstance, secrets: [SecretFile],
         progress: @escaping @Sendable (BackupProgress) -> Void
     ) async throws -> Summary {
-        try await directory.begin(key)
         do {
-            let shelf = try await PieceShelf.open(directory, key)
+            try await place.files.begin(key)
+            let shelf = try await PieceShelf.open(place.files, key)
             let summary = try await holdingBlobs {
                 try await save(shelf, instance: instance, secrets: secrets, progress: progress)
             }
-            await directory.close()
+            await place.close()
             return summary
         } catch {
-            await directory.close()
+            await place.close()
             throw error
         }
     }
@@ -118,6 +118,7 @@ package struct BackupCreation: Sendable {
                 try await shelf.keep(content, as: .table(table, content: content, shelf.key))
             }
             done += Int64(bytes.count)
+            try await shelf.renew()
             progress(BackupProgress(.database, done: done))
         }
         guard reader.isOver else { throw TransferError.truncated }
@@ -133,6 +134,7 @@ package struct BackupCreation: Sendable {
         let total = listed.reduce(0) { $0 + $1.sizeBytes }
         for holding in listed {
             try Task.checkCancellation()
+            try await shelf.renew()
             if try await save(holding, &shelf) {
                 saved.count += 1
                 saved.sizeBytes += holding.sizeBytes
@@ -148,7 +150,7 @@ package struct BackupCreation: Sendable {
     private func save(_ holding: ListedHolding, _ shelf: inout PieceShelf) async throws -> Bool {
         guard let cid = holding.location.cid else { return false }
         let names = BlobParts.names(cid, sizeBytes: holding.sizeBytes, shelf.key)
-        if names.allSatisfy(shelf.holds) { return true }
+        if shelf.use(all: names) { return true }
         let draft = shelf
         do {
             var hash = SHA256()

@@ -10,6 +10,8 @@ package enum BackupError: Error, Sendable, Hashable {
     case keyExists
     /// The folder holds something that is no backup.
     case notABackup(path: String)
+    /// What was named can't be a place of backups; why.
+    case place(String)
     /// The folder holds no finished backup, or none of that number.
     case absent(number: Int?)
     /// Another backup is being made in the folder.
@@ -35,6 +37,7 @@ extension BackupError: CustomStringConvertible {
         case .noKey: "no recovery key was made yet: kith backup key"
         case .keyExists: "there is a recovery key already; --replace makes another, for a new backup folder"
         case .notABackup(let path): "\(path) holds something that is no backup"
+        case .place(let reason): reason
         case .absent(let number): number.map { "there is no backup \($0)" } ?? "there is no finished backup"
         case .inUse(let path): "\(path): a backup is being made there"
         case .newer(let what): "the backup was made by a newer version of Kith (\(what))"

@@ -8,10 +8,12 @@ package struct BackupOutline: Sendable, Hashable {
     /// 1, 2, 3 … within the folder.
     package let number: Int
     package let madeAt: Timestamp
-    /// Pieces that this backup added to the folder.
+    /// Pieces that this backup is made of, and their bytes.
     package let pieceCount: Int
-    /// Their bytes.
     package let sizeBytes: Int64
+    /// Those that it added to what was there, and their bytes.
+    package let newPieceCount: Int
+    package let newSizeBytes: Int64
     /// Whose recovery key opens it (`SealingKey.fingerprint`).
     package let keyFingerprint: String
 }
@@ -23,11 +25,13 @@ struct KnownPiece: Sendable, Hashable {
     let digest: [UInt8]
 }
 
-/// The file of one backup, `backups/000001`: which pieces it added, and the sealed manifest.
+/// The file of one backup, `backups/000001`: which pieces it is made of, and the sealed manifest.
 ///
-/// CBOR array `["kith backup 1", number, time, key fingerprint, digest of the backup before, [name ‖ size ‖ digest …], sealed
-/// manifest]`, then 32 bytes of HMAC-SHA256 under the authentication key and 32 of SHA-256, each over all before it.
-/// Names are in order. The manifest is sealed for the digest of what stands before it.
+/// CBOR array `["kith backup 1", number, time, key fingerprint, digest of the backup before, pieces added, their bytes,
+/// [name ‖ size ‖ digest …], sealed manifest]`, then 32 bytes of HMAC-SHA256 under the authentication key and 32 of
+/// SHA-256, each over all before it. Names are in order. The manifest is sealed for the digest of what stands before it.
+///
+/// It names all pieces and not only the new ones, so that whoever has only the sealing key can tell what may go.
 struct BackupFile: Sendable {
     static let format = "kith backup 1"
     static let pieceBytes = PieceName.byteCount + 8 + 32
@@ -40,6 +44,8 @@ struct BackupFile: Sendable {
     let keyFingerprint: String
     /// SHA-256 of the whole file of the backup before; empty for the first.
     let previous: [UInt8]
+    let newPieceCount: Int
+    let newSizeBytes: Int64
     let pieces: [(name: PieceName, piece: KnownPiece)]
     let sealedManifest: [UInt8]
     /// What the manifest is sealed for.
@@ -52,15 +58,18 @@ struct BackupFile: Sendable {
 
     /// What stands before the manifest.
     static func head(
-        number: Int, madeAt: Timestamp, key: SealingKey, previous: [UInt8], pieces: [PieceName: KnownPiece]
+        number: Int, madeAt: Timestamp, key: SealingKey, previous: [UInt8], pieces: [PieceName: KnownPiece],
+        new: [PieceName: KnownPiece]
     ) -> [UInt8] {
         var writer = CBORWriter(reservingCapacity: pieces.count * pieceBytes + 256)
-        writer.array(count: 7)
+        writer.array(count: 9)
         writer.text(format)
         writer.integer(Int64(number))
         writer.integer(madeAt.microseconds)
         writer.text(key.fingerprint)
         writer.byteString(previous)
+        writer.integer(Int64(new.count))
+        writer.integer(new.values.reduce(0) { $0 + $1.sizeBytes })
         var list: [UInt8] = []
         list.reserveCapacity(pieces.count * pieceBytes)
         for (name, piece) in pieces.sorted(by: { $0.key < $1.key }) {
@@ -89,13 +98,15 @@ struct BackupFile: Sendable {
         guard Array(SHA256.hash(data: bytes.dropLast(32))) == Array(bytes.suffix(32)) else { throw changed }
         do {
             var reader = CBORReader(Array(body))
-            guard try reader.arrayCount() == 7 else { throw changed }
+            guard try reader.arrayCount() == 9 else { throw changed }
             let format = try reader.text()
             guard format == Self.format else { throw BackupError.newer(format) }
             number = Int(try reader.integer())
             madeAt = Timestamp(microseconds: try reader.integer())
             keyFingerprint = try reader.text()
             previous = Array(try reader.byteString())
+            newPieceCount = Int(try reader.integer())
+            newSizeBytes = try reader.integer()
             pieces = try Self.pieces(try reader.byteString(), changed)
             purpose = Array(SHA256.hash(data: body.prefix(reader.position)))
             sealedManifest = Array(try reader.byteString())
@@ -121,7 +132,8 @@ struct BackupFile: Sendable {
     var outline: BackupOutline {
         BackupOutline(
             number: number, madeAt: madeAt, pieceCount: pieces.count,
-            sizeBytes: pieces.reduce(0) { $0 + $1.piece.sizeBytes }, keyFingerprint: keyFingerprint)
+            sizeBytes: pieces.reduce(0) { $0 + $1.piece.sizeBytes }, newPieceCount: newPieceCount,
+            newSizeBytes: newSizeBytes, keyFingerprint: keyFingerprint)
     }
 
     private static func pieces(

@@ -35,12 +35,13 @@ package struct BackupInspection: Sendable {
             report.faults.append(.rolledBack(expected: newest, found: last))
         }
         if let fingerprint = reader.files.last?.keyFingerprint {
-            report.faults += try await reader.directory.checkHeader(fingerprint)
+            report.faults += try await reader.place.checkHeader(fingerprint)
         }
-        let loose = try await reader.directory.looseFiles()
-        let strangers = try await reader.directory.strangers(Set(reader.pieces.keys.map(\.path)))
-        report.faults += (loose + strangers).map { .additional($0) }
+        let loose = try await reader.place.looseFiles()
+        let strangers = try await reader.place.strangers(Set(reader.pieces.keys.map(\.path)))
+        report.faults += (loose + strangers.map(\.path)).map { .additional($0) }
         if let key {
+            report.faults += try await checkMark(key)
             for file in reader.files {
                 do {
                     _ = try await reader.manifest(file.number, key)
@@ -52,6 +53,13 @@ package struct BackupInspection: Sendable {
         }
         try await checkPieces(key, &report, progress)
         return report
+    }
+
+    /// Whether it was somebody with the key who removed backups.
+    private func checkMark(_ key: RecoveryKey) async throws -> [BackupFault] {
+        guard let mark = reader.chain.mark else { return [] }
+        let bytes = try await reader.place.read(BackupNames.pruned, sizeBytesMax: BackupNames.headerSizeBytesMax)
+        return bytes == mark.encoded(key.sealing) ? [] : [.unsealable(BackupNames.pruned)]
     }
 
     private func checkPieces(

@@ -4,49 +4,41 @@ import Contracts
 import Crypto
 import Storage
 
-/// Reads a folder of backups. Believes nothing it hasn't checked.
+/// Reads a place of backups. Believes nothing it hasn't checked.
 package struct BackupReader: Sendable {
-    let directory: BackupDirectory
-    /// Every finished backup, in order.
-    let files: [BackupFile]
+    let place: any BackupFiles
+    let chain: BackupChain
     /// What lies under each name; of a piece that was lost and written anew, the newest.
     let pieces: [PieceName: KnownPiece]
-    /// Faults of the backups' own files.
-    let faults: [BackupFault]
 
     /// No piece is larger: a row may be.
     static let pieceSizeBytesMax = 512 << 20
 
-    /// Opens the folder; faults of single backups are kept for `BackupInspection`.
-    /// - Throws: `.notABackup`, `.inUse`, `.newer`; `.absent` when there is no backup that can be read.
-    package static func open(_ directory: BackupDirectory) async throws -> BackupReader {
-        try await directory.open()
-        var files: [BackupFile] = []
-        var faults: [BackupFault] = []
-        var previous: [UInt8] = []
-        let (numbers, others) = try await directory.numbers()
-        for number in numbers {
-            let bytes = try await directory.backup(number)
-            do {
-                let file = try BackupFile(bytes, path: BackupFile.path(number))
-                let isNext = number == (files.last?.number ?? 0) + 1
-                if !isNext || (file.previous != previous) { faults.append(.unchained(number: number)) }
-                files.append(file)
-            } catch {
-                guard case .damaged(let fault) = error else { throw error }
-                faults.append(fault)
-            }
-            previous = Array(SHA256.hash(data: bytes))
-        }
-        faults += others.map { .additional($0) }
-        guard !files.isEmpty || !faults.isEmpty else { throw BackupError.absent(number: nil) }
-        var pieces: [PieceName: KnownPiece] = [:]
-        for file in files { for (name, piece) in file.pieces { pieces[name] = piece } }
-        return BackupReader(directory: directory, files: files, pieces: pieces, faults: faults)
+    init(files: any BackupFiles, chain: BackupChain) {
+        place = files
+        self.chain = chain
+        pieces = chain.pieces
     }
 
-    /// Lets go of the folder.
-    package func close() async { await directory.close() }
+    /// Opens the place; faults of single backups are kept for `BackupInspection`.
+    /// - Throws: `.notABackup`, `.inUse`, `.newer`; `.absent` when there is no backup that can be read.
+    package static func open(_ place: BackupPlace) async throws -> BackupReader {
+        try await place.files.open()
+        let chain = try await BackupChain.load(place.files)
+        guard !chain.files.isEmpty || !chain.faults.isEmpty || !chain.others.isEmpty else {
+            throw BackupError.absent(number: nil)
+        }
+        return BackupReader(files: place.files, chain: chain)
+    }
+
+    /// Every finished backup, in order.
+    var files: [BackupFile] { chain.files }
+
+    /// Faults of the backups' own files.
+    var faults: [BackupFault] { chain.faults + (chain.leftovers + chain.others).map { .additional($0) } }
+
+    /// Lets go of the place.
+    package func close() async { await place.close() }
 
     /// What can be told without a key.
     package var outlines: [BackupOutline] { files.map(\.outline) }
@@ -62,12 +54,18 @@ package struct BackupReader: Sendable {
         }
         guard file.keyFingerprint == key.sealing.fingerprint else { throw .otherKey }
         let path = BackupFile.path(file.number)
-        let bytes = try await directory.backup(file.number)
+        guard let bytes = try await place.read(path, sizeBytesMax: BackupNames.fileSizeBytesMax) else {
+            throw .damaged(.missing(path))
+        }
         guard BackupFile.isAuthentic(bytes, key.sealing) else { throw .damaged(.changed(path)) }
         let manifest = try BackupManifest(
             PieceSeal.open(file.sealedManifest, for: file.purpose, with: key, path: path))
         guard manifest.number == file.number, manifest.madeAt == file.madeAt else {
             throw .damaged(.unchained(number: file.number))
+        }
+        let names = Set(file.pieces.map(\.name))
+        guard manifest.tables.allSatisfy({ $0.pieces.allSatisfy(names.contains) }) else {
+            throw .damaged(.inconsistent("backup \(file.number) doesn't name all its pieces"))
         }
         return manifest
     }
@@ -75,9 +73,11 @@ package struct BackupReader: Sendable {
     /// The sealed bytes of a piece, as its backup names them.
     func sealed(_ name: PieceName) async throws(BackupError) -> [UInt8] {
         guard let piece = pieces[name] else { throw .damaged(.inconsistent("no backup names the piece \(name)")) }
-        guard let size = await directory.sizeBytes(name) else { throw .damaged(.missing(name.path)) }
+        guard let size = await place.sizeBytes(name) else { throw .damaged(.missing(name.path)) }
         guard size == piece.sizeBytes else { throw .damaged(.changed(name.path)) }
-        let bytes = try await directory.piece(name, sizeBytesMax: Self.pieceSizeBytesMax)
+        guard let bytes = try await place.piece(name, sizeBytesMax: Self.pieceSizeBytesMax) else {
+            throw .damaged(.missing(name.path))
+        }
         guard Array(SHA256.hash(data: bytes)) == piece.digest else { throw .damaged(.changed(name.path)) }
         return bytes
     }

@@ -29,11 +29,11 @@ struct PieceName: Sendable, Hashable, Comparable, CustomStringConvertible {
         PieceName(key, [2] + withUnsafeBytes(of: UInt64(part).bigEndian) { Array($0) } + cid)
     }
 
-    /// Where it lies in the folder.
-    var path: String {
-        let text = Base32.encode(bytes)
-        return "pieces/\(text.prefix(2))/\(text)"
-    }
+    /// Where it lies among the backups.
+    var path: String { "\(folder)/\(description)" }
+
+    /// The folder in which it lies.
+    var folder: String { "pieces/\(description.prefix(2))" }
 
     var description: String { Base32.encode(bytes) }
 

@@ -227,7 +227,7 @@ struct BackupTests {
         try await source.backUp()
         let other = try RecoveryKey(randomness: SeededRandomness(seed: 3))
         await #expect(throws: BackupError.otherKey) { _ = try await source.backUp(with: other) }
-        let reader = try await BackupReader.open(source.directory)
+        let reader = try await BackupReader.open(source.place)
         await #expect(throws: BackupError.otherKey) { _ = try await reader.manifest(nil, other) }
         await #expect(throws: BackupError.absent(number: 7)) { _ = try await reader.manifest(7, source.key) }
         await #expect(throws: BackupError.inUse(path: source.folder)) { try await source.backUp() }
@@ -235,7 +235,7 @@ struct BackupTests {
         let strange = source.scratch.directory.path
         await #expect(throws: BackupError.notABackup(path: strange)) { try await source.backUp(in: strange) }
         await #expect(throws: BackupError.notABackup(path: strange)) {
-            _ = try await BackupReader.open(BackupDirectory(strange))
+            _ = try await BackupReader.open(.folder(strange))
         }
         await source.close()
     }
@@ -269,7 +269,7 @@ struct BackupTests {
         try await source.backUp()
         for _ in 0..<50 { _ = try await append() }
         let target = try await Workshop(engine, migrated: false)
-        let reader = try await BackupReader.open(source.directory)
+        let reader = try await BackupReader.open(source.place)
         let manifest = try await reader.manifest(nil, source.key)
         #expect(manifest.eventHead == 5)
         let restoration = BackupRestoration(reader, manifest, source.key) { _ in }

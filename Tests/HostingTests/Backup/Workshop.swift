@@ -41,7 +41,7 @@ final class Workshop: Sendable {
     }
 
     var folder: String { scratch.directory.file("backup") }
-    var directory: BackupDirectory { BackupDirectory(folder) }
+    var place: BackupPlace { .folder(folder) }
 
     func close() async {
         await blobs.close()
@@ -79,13 +79,13 @@ final class Workshop: Sendable {
         try await BackupCreation(
             database: database, blobs: blobs, holdings: NoteHoldings(), clock: clock, randomness: random
         ).run(
-            in: BackupDirectory(folder ?? self.folder), key: (key ?? self.key).sealing,
+            in: .folder(folder ?? self.folder), key: (key ?? self.key).sealing,
             instance: BackedUpInstance(name: "kith.test", did: "did:web:kith.test", version: "1"),
             secrets: [SecretFile(name: "vault.key", bytes: [1, 2, 3])], progress: progress)
     }
 
     func inspect(_ key: RecoveryKey?, newest: Int? = nil) async throws -> BackupInspection.Report {
-        let reader = try await BackupReader.open(directory)
+        let reader = try await BackupReader.open(place)
         let report = try await BackupInspection(reader).run(key: key, newest: newest) { _ in }
         await reader.close()
         return report
@@ -93,7 +93,7 @@ final class Workshop: Sendable {
 
     /// Restores the newest backup, or another, into an empty workshop.
     func restore(_ number: Int? = nil, into target: Workshop) async throws -> BackupManifest {
-        let reader = try await BackupReader.open(directory)
+        let reader = try await BackupReader.open(place)
         let manifest = try await reader.manifest(number, key)
         let restoration = BackupRestoration(reader, manifest, key) { _ in }
         try await restoration.loadTables(into: target.database, migrations: Self.migrations, clock: target.clock)
