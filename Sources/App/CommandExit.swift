@@ -61,6 +61,7 @@ package struct CommandFailure: Sendable {
         case is RepositoryError: (65, "InvalidRepository")
         case BackupError.file: (66, "FileUnusable")
         case BackupError.inUse: (75, "BackupInUse")
+        case BackupError.tooBusy: (75, "DatabaseBusy")
         case BackupError.place: (64, "BackupPlace")
         case BackupError.noKey, BackupError.keyExists: (78, "RecoveryKey")
         case BackupError.damaged, BackupError.mismatch: (65, "BackupDamaged")

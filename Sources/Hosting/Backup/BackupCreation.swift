@@ -52,6 +52,10 @@ package struct BackupCreation: Sendable {
     private static let holdInterval = Duration.seconds(120)
     /// Together shorter than the hold.
     private static let holdAttemptsMax = 5
+    /// How often the database is read at most.
+    static let attemptsMax = 4
+    /// Before the second attempt; one more of it before each further one.
+    private static let attemptPause = Duration.seconds(2)
 
     package init(
         database: any Database, blobs: any BlobStore, holdings: any BlobHoldings, clock: any WallClock,
@@ -70,7 +74,7 @@ package struct BackupCreation: Sendable {
     /// - Parameters:
     ///   - secrets: kept in the manifest.
     ///   - progress: called often.
-    /// - Throws: `BackupError`; storage errors, `.stalled` when the database changed too much while it was read.
+    /// - Throws: `BackupError`, `.tooBusy` when the database changed too much each time it was read; storage errors.
     package func run(
         in place: BackupPlace, key: SealingKey, instance: BackedUpInstance, secrets: [SecretFile],
         progress: @escaping @Sendable (BackupProgress) -> Void
@@ -108,7 +112,27 @@ package struct BackupCreation: Sendable {
 
     // MARK: The database
 
+    /// What one attempt has kept the next finds there, so that it reads faster than the one before.
     private func saveDatabase(
+        _ shelf: inout PieceShelf, _ progress: @Sendable (BackupProgress) -> Void
+    ) async throws -> SavedSnapshot {
+        for attempt in 1..<Self.attemptsMax {
+            do {
+                return try await readDatabase(&shelf, progress)
+            } catch StorageError.stalled {
+                shelf.startOver()
+                // The database needs a moment without readers to clear up.
+                try await sleeper.sleep(for: Self.attemptPause * attempt)
+            }
+        }
+        do {
+            return try await readDatabase(&shelf, progress)
+        } catch StorageError.stalled {
+            throw BackupError.tooBusy(attempts: Self.attemptsMax)
+        }
+    }
+
+    private func readDatabase(
         _ shelf: inout PieceShelf, _ progress: @Sendable (BackupProgress) -> Void
     ) async throws -> SavedSnapshot {
         var reader = SnapshotReader(shelf.key)

@@ -24,6 +24,8 @@ package enum BackupError: Error, Sendable, Hashable {
     case damaged(BackupFault)
     /// What is restored into isn't empty.
     case notEmpty(String)
+    /// The database changed so much while it was read that reading was given up, again and again.
+    case tooBusy(attempts: Int)
     /// What was laid down isn't what was saved.
     case mismatch(table: String)
 }
@@ -44,6 +46,9 @@ extension BackupError: CustomStringConvertible {
         case .file(let path, let reason): "\(path): \(reason)"
         case .damaged(let fault): "the backup is damaged: \(fault)"
         case .notEmpty(let place): "\(place) isn't empty: a backup is restored into an empty place"
+        case .tooBusy(let attempts):
+            "the database changed too much while it was read, \(attempts) times in a row: make the backup in a quieter hour or "
+                + "to a faster place, or move to PostgreSQL (kith database copy), which can be read under any load"
         case .mismatch(let table): "the table \(table) isn't what was saved"
         }
     }

@@ -71,6 +71,9 @@ struct PieceShelf: Sendable {
         await files.remove(path: name.path)
     }
 
+    /// Begins to gather anew. What was added stays at hand until `publish`.
+    mutating func startOver() { used = [:] }
+
     /// Says that somebody is still at it.
     func renew() async throws { try await files.renew() }
 
