@@ -82,7 +82,7 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Base", "ATProtocol", "CAres", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix,
+                "Base", "ATProtocol", "CAres", "CCurl", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix,
                 nioHTTP1,
                 nioWebSocket, nioHTTPTypes, nioHTTPTypesHTTP1, asyncHTTPClient, logging, serviceLifecycle,
             ], swiftSettings: strict),
@@ -95,6 +95,7 @@ let package = Package(
         .systemLibrary(name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .target(
             name: "TestDatabases", dependencies: ["Storage", "Base", "CPostgreSQL"], path: "Tests/TestDatabases",
