@@ -64,7 +64,10 @@ let package = Package(
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, cryptoExtras, logging,
                 serviceLifecycle,
             ],
-            exclude: ["Accounts/README.md", "Sessions/README.md", "Directory/README.md", "Audit/README.md"],
+            exclude: [
+                "Accounts/README.md", "Sessions/README.md", "Directory/README.md", "Audit/README.md",
+                "Partners/README.md",
+            ],
             swiftSettings: strict),
         .target(
             name: "Publishing",
@@ -77,12 +80,14 @@ let package = Package(
             exclude: ["Backup/README.md"], swiftSettings: strict),
         .target(
             name: "Pages", dependencies: ["Base", "ATProtocol", "Contracts", "Web"],
-            exclude: ["Frame/README.md", "Start/README.md", "Setup/README.md"], swiftSettings: strict),
+            exclude: ["Frame/README.md", "Start/README.md", "Setup/README.md", "Password/README.md"],
+            swiftSettings: strict),
         .target(name: "Contracts", dependencies: ["Base", "ATProtocol", "Storage"], swiftSettings: strict),
         .target(
             name: "Web",
             dependencies: [
-                "Base", "ATProtocol", "CAres", "CCurl", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix,
+                "Base", "ATProtocol", "CAres", "CCurl", "CZlib", hummingbird, hummingbirdCore, httpTypes, nioCore,
+                nioPosix,
                 nioHTTP1,
                 nioWebSocket, nioHTTPTypes, nioHTTPTypesHTTP1, asyncHTTPClient, logging, serviceLifecycle,
             ], swiftSettings: strict),

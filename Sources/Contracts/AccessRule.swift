@@ -53,6 +53,14 @@ package struct AccessRule: Sendable, Hashable {
     package static let moderator = AccessRule(.anyRole([.admin, .moderator]))
     package static let auditor = AccessRule(.anyRole([.admin, .moderator, .auditor]))
 
+    /// A full session, and the operator for others: routes for one's own things that staff may see to, too.
+    package static let ownerOrOperator = AccessRule(.anyRole(Set(ServerRole.allCases)), standing: .deactivatedToo)
+    package static let partnerManager = AccessRule(.anyRole([.admin, .partnerManager]))
+    /// Who may see partner keys.
+    package static let partnerReader = AccessRule(.anyRole([.admin, .partnerManager, .auditor]))
+    /// Who may see what everybody did, and how the server is set up: no moderators.
+    package static let inspector = AccessRule(.anyRole([.admin, .auditor]))
+
     /// The same credential with other states let in.
     package func allowing(_ standing: Standing) -> AccessRule { AccessRule(credential, standing: standing) }
 }

@@ -44,7 +44,11 @@ package struct IdentityUpkeep: Sendable {
         if open > 0 { logger.warning("accounts wait for the directory of identities", metadata: ["count": "\(open)"]) }
         while try await module.foundation.sessions.removeExpired() > 0 {}
         let (database, now) = (module.accounts.database, module.accounts.clock.now())
-        try await database.write { _ = try KeyStore.removeExpired(now: now, in: $0) }
+        try await database.write {
+            _ = try KeyStore.removeExpired(now: now, in: $0)
+            try PasswordResetStore.removeExpired(now: now, in: $0)
+        }
+        try await module.mail?.removeFailed()
         while try await database.write({ try AuditStore.removeExpired(now: now, in: $0) }) > 0 {}
         let due = try await database.read { try AccountStore.expired(now: now, limit: Self.deletionsMax, in: $0) }
         for did in due {

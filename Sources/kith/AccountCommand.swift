@@ -17,7 +17,7 @@ struct AccountCommand: AsyncParsableCommand {
         subcommands: [
             Create.self, List.self, Show.self, Approve.self, Reject.self, Suspend.self, Unsuspend.self, TakeDown.self,
             Restore.self, Disable.self, Enable.self, Deactivate.self, Activate.self, Roles.self, Password.self,
-            Delete.self,
+            Sessions.self, Delete.self,
         ])
 
     struct Create: AdministrationCommand {

@@ -8,7 +8,8 @@ struct Kith: AsyncParsableCommand {
         abstract: "A home for people and communities on the open social web.",
         version: KithVersion.number,
         subcommands: [
-            ServeCommand.self, AccountCommand.self, InviteCommand.self, RepoCommand.self, DatabaseCommand.self,
+            ServeCommand.self, AccountCommand.self, InviteCommand.self, PartnerCommand.self,
+            AuditCommand.self, RepoCommand.self, DatabaseCommand.self,
             BackupCommand.self,
             RoutesCommand.self,
             ConfigurationCommand.self,

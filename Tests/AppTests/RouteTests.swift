@@ -11,6 +11,8 @@ struct RouteTests {
     /// Path, and what anybody gets without credentials.
     private static let plain: [String: Int] = [
         "GET /": 200, "GET /robots.txt": 200, "GET /xrpc/_health": 200, "GET /metrics": 401, "GET /setup": 404,
+        "GET /reset-password": 404,
+        "POST /reset-password": 415,
         "POST /setup": 415, "GET /.well-known/atproto-did": 404, "GET /.well-known/did.json": 200,
         "GET /tls-check": 404,
         "GET /plc/export": 200, "GET /plc/:did": 404, "POST /plc/:did": 400, "GET /plc/:did/data": 404,

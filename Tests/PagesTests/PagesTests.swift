@@ -159,6 +159,54 @@ struct PagesTests {
     }
 }
 
+/// The page of new passwords.
+struct PasswordPageTests {
+    private final class Door: PasswordReset {
+        private let made = Mutex<[String]>([])
+
+        var passwords: [String] { made.withLock { $0 } }
+
+        func isOpen(token: String) async throws -> Bool { token == "right" && passwords.isEmpty }
+
+        func reset(token: String, to password: String, origin: String) async throws {
+            guard try await isOpen(token: token) else { throw PasswordResetFault.closed }
+            guard password.count > 9 else { throw PasswordResetFault.password(reason: "too <short>") }
+            made.withLock { $0.append(password) }
+        }
+    }
+
+    @Test func theLinkOfALetterWorksOnce() async throws {
+        let door = Door()
+        let place = PlaceDescription(
+            title: "Lindenhof", address: "http://localhost:8080", authority: "localhost:8080", handleDomain: ".test",
+            version: "kith 0")
+        let routes = PasswordRoutes(place: place, door: door)
+        func get(_ target: String) async throws -> XRPCResponse {
+            try await routes.show(XRPCCall(head: RequestHead(target: target), caller: .anonymous))
+        }
+        func post(_ body: String, site: String? = nil) async throws -> XRPCResponse {
+            var headers = [(name: "content-type", value: "application/x-www-form-urlencoded")]
+            if let site { headers.append((name: "sec-fetch-site", value: site)) }
+            let head = RequestHead(method: "POST", target: "/reset-password", headers: headers)
+            return try await routes.reset(XRPCCall(head: head, caller: .anonymous, body: Array(body.utf8)))
+        }
+        #expect(try await get("/reset-password").status == 404)
+        #expect(try await get("/reset-password?token=wrong").status == 404)
+        #expect(try await get("/reset-password?token=right").status == 200)
+        #expect(try await post("token=wrong&password=Seven-Quiet-Rivers-7").status == 404)
+        #expect(try await post("token=right&password=Seven-Quiet-Rivers-7", site: "cross-site").status == 404)
+        let weak = try await post("token=right&password=short")
+        guard case .bytes(let bytes) = weak.content else { throw PasswordResetFault.closed }
+        let text = String(decoding: bytes, as: UTF8.self)
+        #expect(weak.status == 400 && text.contains("too &lt;short&gt;") && !text.contains("value=\"short\""))
+        #expect(door.passwords.isEmpty)
+        #expect(try await post("token=right&password=Seven-Quiet-Rivers-7", site: "same-origin").status == 200)
+        #expect(door.passwords == ["Seven-Quiet-Rivers-7"])
+        #expect(try await get("/reset-password?token=right").status == 404)
+        #expect(try await post("token=right&password=Seven-Quiet-Rivers-7").status == 404)
+    }
+}
+
 extension String {
     /// How often a text stands in this one.
     fileprivate func components(of text: String) -> Int {

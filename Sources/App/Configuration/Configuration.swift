@@ -1,5 +1,6 @@
 package import ATProtocol
 package import Storage
+import Web
 
 /// Everything that can be set about an instance, read and checked.
 package struct Configuration: Sendable {
@@ -24,6 +25,13 @@ package struct Configuration: Sendable {
         package var secretKey: Secret?
         package var sessionToken: Secret?
         package var redirects: Bool
+    }
+
+    /// How letters are sent.
+    package struct Mail: Sendable, Hashable {
+        /// Nil where there is no server for them.
+        package var server: Secret?
+        package var sender: String
     }
 
     /// What people are told of this place.
@@ -51,6 +59,7 @@ package struct Configuration: Sendable {
     /// The password of HTTP Basic for the operator, also without an administrator to be made.
     package var operatorPassword: Secret?
     package var presentation: Presentation
+    package var mail: Mail
     package var database: DatabaseLocation
     /// A server that follows that of `database`.
     package var databaseReplica: DatabaseLocation?
@@ -107,6 +116,8 @@ package struct Configuration: Sendable {
             title: reader.read(Keys.title, else: name.host), summary: reader.read(Keys.summary),
             contactEmail: reader.read(Keys.contactEmail), privacyPolicy: reader.read(Keys.privacyPolicy),
             termsOfService: reader.read(Keys.termsOfService))
+        mail = Mail(
+            server: reader.read(Keys.mailURL), sender: reader.read(Keys.mailFrom, else: "noreply@\(name.host)"))
         database = reader.read(Keys.databaseURL, else: .sqlite(path: data + "/kith.sqlite"))
         databaseReplica = reader.read(Keys.databaseReplicaURL)
         databaseReadersMax = reader.read(Keys.databaseReadersMax, else: 1)
@@ -174,6 +185,9 @@ package struct Configuration: Sendable {
         if roles.isEmpty { reader.complain(Keys.roles, "names no role") }
         if let secret = keyEncryptionSecret, secret.value.utf8.count < KeyVault.secretBytesMin {
             reader.complain(Keys.keyEncryptionSecret, "is shorter than \(KeyVault.secretBytesMin) bytes")
+        }
+        if let server = mail.server, MailServer(server.value) == nil {
+            reader.complain(Keys.mailURL, "is no address of a mail server, e.g. smtps://user:password@mail.example.org")
         }
         if case .sqlite = database, databaseReplica != nil {
             reader.complain(Keys.databaseReplicaURL, "needs a database on PostgreSQL")

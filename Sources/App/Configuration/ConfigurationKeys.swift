@@ -61,6 +61,17 @@ package enum ConfigurationKeys {
     static let termsOfService = ConfigurationKey(
         "terms-of-service", .link, standard: "none", "The address of the terms of service.")
 
+    // Mail
+
+    static let mailURL = ConfigurationKey(
+        "mail.smtp-url", .secret, standard: "none",
+        "The server that letters are handed to: `smtps://user:password@mail.example.org`, or `smtp://…`, which changes "
+            + "over to TLS at once and gives up where that can't be, unless the server is this machine or `?tls=none` stands at "
+            + "the end. Without one nobody can have a forgotten password replaced by mail; in development letters are logged."
+    )
+    static let mailFrom = ConfigurationKey(
+        "mail.from", .text, standard: "`noreply@<hostname>`", "The address that letters come from.")
+
     // Storage
 
     static let databaseURL = ConfigurationKey(
@@ -182,6 +193,7 @@ package enum ConfigurationKeys {
             entries: [
                 title.entry, summary.entry, contactEmail.entry, privacyPolicy.entry, termsOfService.entry,
             ]),
+        Section(title: "Mail", entries: [mailURL.entry, mailFrom.entry]),
         Section(
             title: "Storage",
             entries: [

@@ -2,6 +2,7 @@ import ATProtocol
 import Identity
 import Pages
 import Publishing
+import Web
 
 extension Configuration {
     /// The part of the Identity rooms.
@@ -20,6 +21,16 @@ extension Configuration {
         if isDevelopment { identity.publicPLCDirectory = nil }
         identity.setting = isDevelopment ? .development : .production
         return identity
+    }
+
+    /// What sends letters; nil when nothing does.
+    func mail(_ surroundings: Surroundings) throws(MailFailure) -> (any MailTransport)? {
+        guard let server = mail.server.flatMap({ MailServer($0.value) }) else {
+            return isDevelopment ? LoggedMail(logger: surroundings.logger) : nil
+        }
+        return try SMTPMail(
+            server, sender: mail.sender, hostname: name.host, clock: surroundings.clock,
+            randomness: surroundings.randomness)
     }
 
     var blobLimits: BlobLimits {

@@ -43,14 +43,16 @@ struct InstanceRooms: Sendable {
         let rules = RepositoryRules()
         let service = RepositoriesModule.makeService(
             database: database, log: log, clock: clock, rules: rules)
-        identity = IdentityModule(
-            foundation, log: log, repositories: service, vault: store.vault, randomness: randomness)
         repositories = RepositoriesModule(
             RepositoriesModule.Foundation(
                 database: database, log: log, accounts: foundation.accounts, keys: foundation.keys,
                 directory: foundation.directory, catalog: catalog, rules: rules, clock: clock, randomness: randomness,
                 spoolDirectory: spoolDirectory, logger: logger),
             service: service)
+        identity = IdentityModule(
+            foundation, log: log, repositories: service, records: RecordDoor(writer: repositories.writer),
+            vault: store.vault, randomness: randomness,
+            outbound: outside.client, mail: try configuration.mail(surroundings))
         blobs = BlobsModule(
             database: database, store: store.blobs, reader: repositories.reader, clock: clock,
             limits: configuration.blobLimits, logger: logger)
@@ -70,13 +72,14 @@ struct InstanceRooms: Sendable {
                 {
                     StartRoutes(place: configuration.place, accounts: foundation.accounts).add(to: &$0)
                     SetupRoutes(place: configuration.place, administrator: SetupDoor(accounts: accounts)).add(to: &$0)
+                    PasswordRoutes(place: configuration.place, door: PasswordDoor(accounts: accounts)).add(to: &$0)
                 }
             ),
         ]
         router = Self.router(door, rooms, of: parts) {
             ServerRoutes(
                 configuration: configuration, did: foundation.configuration.serviceDID, database: database,
-                metrics: metrics
+                metrics: metrics, accounts: accounts
             ).add(to: &$0)
             AdministrationRoutes(accounts: accounts, repositories: repositories).add(to: &$0)
             DatabaseRoutes(
@@ -123,6 +126,9 @@ struct InstanceRooms: Sendable {
             RunningService("repositories", repositories.run), RunningService("blobs", blobs.run),
             RunningService("firehose", firehose.run),
         ]
+        if let mail = identity.mail {
+            services.append(RunningService("mail") { await mail.run(logger: surroundings.logger) })
+        }
         if !crawl.crawlers.isEmpty { services.append(RunningService("crawl requests", crawl.run)) }
         return services
     }

@@ -1,6 +1,7 @@
 import ATProtocol
 import Base
 import Contracts
+import Identity
 import Storage
 import Web
 
@@ -10,9 +11,14 @@ struct ServerRoutes: Sendable {
     let did: DID
     let database: any Database
     let metrics: MetricRegistry
+    let accounts: AccountService
 
     func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
         routes.query("com.atproto.server.describeServer", access: .anyone) { _ in describe() }
+        routes.query("net.openfederation.server.getConfig", access: .inspector) { _ in try await configured() }
+        routes.query(
+            "net.openfederation.server.getPublicConfig", access: .anyone, limits: [.perAddress(.federation)]
+        ) { _ in try await publicly() }
         routes.get("/xrpc/_health", access: .anyone) { _ in try await health() }
         routes.get("/robots.txt", access: .anyone) { _ in .text("User-agent: *\nAllow: /\n") }
         let metrics = metrics
@@ -35,6 +41,38 @@ struct ServerRoutes: Sendable {
         contact["email"] = presentation.contactEmail.map { .string($0) }
         output["contact"] = .map(contact)
         return .json(.map(output))
+    }
+
+    /// What anybody may know of the server: from counters, so that asking often costs nothing.
+    private func publicly() async throws -> XRPCResponse {
+        var map = common
+        map["serviceUrl"] = .string(configuration.name.url)
+        map["webUrl"] = .string(configuration.name.url)
+        map["stats"] = [
+            "activeCommunities": 0, "totalUsers": .integer(try await accounts.counts().count(of: .approved)),
+        ]
+        return .json(.map(map))
+    }
+
+    private func configured() async throws -> XRPCResponse {
+        let (counts, invites) = (try await accounts.counts(), try await accounts.inviteCounts())
+        var map = common
+        map["stats"] = [
+            "totalUsers": .integer(counts.count(of: nil)), "pendingUsers": .integer(counts.count(of: .pending)),
+            "approvedUsers": .integer(counts.count(of: .approved)), "totalCommunities": 0, "activeCommunities": 0,
+            "suspendedCommunities": 0, "totalInvites": .integer(Int64(invites.total)),
+            "activeInvites": .integer(Int64(invites.active)),
+        ]
+        return .json(.map(map))
+    }
+
+    private var common: DataMap {
+        [
+            "service": "kith", "version": .string(KithVersion.number),
+            "hostname": .string(configuration.name.authority),
+            "inviteRequired": .boolean(configuration.requiresInvite),
+            "approvalRequired": .boolean(configuration.requiresApproval),
+        ]
     }
 
     private func health() async throws -> XRPCResponse {

@@ -26,7 +26,8 @@ struct SetupDoor: FirstAdministrator {
         case .invalidPassword: FirstAdministratorFault.password(reason: error.wire.message)
         case .invalidHandle, .unsupportedDomain, .handleTaken, .reservedHandle:
             FirstAdministratorFault.handle(reason: error.wire.message)
-        case .handleNotProven, .invite, .notFound, .waitsForApproval, .wrongState, .notAllowed,
+        case .wrongPassword, .invalidToken, .ownRole, .handleNotProven, .invite, .notFound, .waitsForApproval,
+            .wrongState, .notAllowed,
             .administratorProtected, .accountExists, .moveNotProven, .unsupportedDID, .incompatibleDocument,
             .identityNotRegistered, .invalidRecoveryKey, .invalidInput:
             nil

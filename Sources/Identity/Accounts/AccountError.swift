@@ -15,6 +15,10 @@ package enum AccountError: Error, Sendable, Hashable {
     case handleNotProven
     /// Too weak or too long; the reason as a sentence.
     case invalidPassword(reason: String)
+    /// The password shown is not the account's.
+    case wrongPassword
+    /// The link that sets a new password was used, is too old, or never was one.
+    case invalidToken
     case invalidEmail
     /// Somebody has the address.
     case emailTaken
@@ -28,8 +32,10 @@ package enum AccountError: Error, Sendable, Hashable {
     case wrongState(AccountStatus, AccountChange)
     /// The caller may not bring about that state.
     case notAllowed
-    /// Administrators can be neither suspended nor taken down.
+    /// Administrators can be neither suspended nor taken down, and the last one stays one.
     case administratorProtected
+    /// Nobody takes their own role of administrator away.
+    case ownRole
     /// The DID lives here already.
     case accountExists
     /// A move needs a service token of the DID that moves.
@@ -68,6 +74,8 @@ extension AccountError: WireConvertible {
         case .handleTaken: Self.bad("HandleNotAvailable", "Handle already taken")
         case .handleNotProven: Self.bad("InvalidHandle", "The handle does not resolve to the account's DID")
         case .invalidPassword(let reason): Self.bad("InvalidPassword", reason)
+        case .wrongPassword: Self.bad("InvalidPassword", "The present password is not that one")
+        case .invalidToken: Self.bad("InvalidToken", "The link was used or is too old")
         case .invalidEmail: Self.bad("InvalidRequest", "email is not an address this server accepts")
         case .emailTaken: Self.bad("InvalidRequest", "Email already taken")
         case .invite(.required): Self.bad("InvalidInviteCode", "No invite code provided")
@@ -81,7 +89,12 @@ extension AccountError: WireConvertible {
             Self.bad("InvalidStatus", "\(change.rawValue) is not possible while the account is \(status.rawValue)")
         case .notAllowed: WireFailure(status: 403, error: "Forbidden", message: "The caller may not do this")
         case .administratorProtected:
-            WireFailure(status: 403, error: "Forbidden", message: "An administrator's account cannot be restricted")
+            WireFailure(
+                status: 403, error: "Forbidden",
+                message: "An administrator's account cannot be restricted, and the last one stays")
+        case .ownRole:
+            WireFailure(
+                status: 403, error: "Forbidden", message: "Nobody takes their own role of administrator away")
         case .accountExists: Self.bad("AlreadyExists", "The account lives on this server already")
         case .moveNotProven:
             WireFailure(

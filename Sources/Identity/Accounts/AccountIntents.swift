@@ -12,12 +12,12 @@ import Storage
 extension AccountService {
     func registerElsewhere(
         _ prepared: Preparation, at external: ExternalDirectory,
-        when condition: @escaping @Sendable (any WriteScope) throws -> Void
+        when condition: @escaping @Sendable (DID, any WriteScope) throws -> Void
     ) async throws -> Registered {
         guard let genesis = prepared.genesis else { throw AccountError.identityNotRegistered }
         let did = prepared.account.did
         try await database.write { [self] write in
-            try condition(write)
+            try condition(did, write)
             try reserve(prepared.account, in: write)
             try IntentStore.insert(AccountIntent(prepared), in: write)
         }

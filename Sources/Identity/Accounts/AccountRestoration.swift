@@ -24,6 +24,7 @@ extension AccountService {
     /// - Parameter progress: receives accounts done so far.
     package func renewAll(progress: @Sendable (Int) -> Void) async throws -> Renewal {
         var renewal = Renewal()
+        try await database.write { try PasswordResetStore.removeAll(in: $0) }
         var last = ""
         while true {
             let cursor = last

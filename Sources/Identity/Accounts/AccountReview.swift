@@ -101,8 +101,26 @@ extension AccountService {
         package var takedown: Change?
         /// The protocol calls it deactivated; since the account's owner cannot lift it, it is a suspension.
         package var suspension: Change?
+        /// Why, for the staff to read again; at most `reasonLengthMax` bytes.
+        package var takedownReason: String?
+        package var suspensionReason: String?
 
         package init() {}
+
+        fileprivate var reasons: [AccountState.Measure: String] {
+            var reasons: [AccountState.Measure: String] = [:]
+            reasons[.takedown] = takedown == .applied ? takedownReason : nil
+            reasons[.suspension] = suspension == .applied ? suspensionReason : nil
+            return reasons
+        }
+    }
+
+    /// Longest reason, in bytes.
+    package static let reasonLengthMax = 2000
+
+    /// Why the staff hold something against an account, as far as they said.
+    package func reasons(of did: DID) async throws -> [AccountState.Measure: String] {
+        try await database.read { try ReasonStore.reasons(of: did, in: $0) }
     }
 
     /// Puts restrictions on an account or lifts them, each by itself; what its owner decided stays as it is.
@@ -116,13 +134,18 @@ extension AccountService {
         guard restriction.takedown != .applied || restriction.suspension != .lifted else {
             throw AccountError.invalidInput("an account can't be taken down and activated at once")
         }
+        let reasons = restriction.reasons
+        guard reasons.values.allSatisfy({ $0.utf8.count <= Self.reasonLengthMax && !$0.contains("\0") }) else {
+            throw AccountError.invalidInput("ref: at most \(Self.reasonLengthMax) bytes without NUL are allowed")
+        }
         let suspension = restriction.suspension.map { $0 == .applied ? AccountChange.suspend : .unsuspend }
         return switch restriction.takedown {
         case .applied?:
             try await apply(
-                [.takedown, suspension].compactMap { $0 }, to: did, by: authority, telling: .always)
-        case .lifted?: try await apply([suspension, .restore].compactMap { $0 }, to: did, by: authority)
-        case nil: try await apply([suspension].compactMap { $0 }, to: did, by: authority)
+                [.takedown, suspension].compactMap { $0 }, to: did, by: authority, reasons: reasons, telling: .always)
+        case .lifted?:
+            try await apply([suspension, .restore].compactMap { $0 }, to: did, by: authority, reasons: reasons)
+        case nil: try await apply([suspension].compactMap { $0 }, to: did, by: authority, reasons: reasons)
         }
     }
 
@@ -159,12 +182,13 @@ extension AccountService {
 
     private func apply(
         _ changes: [AccountChange], to did: DID, by authority: Authority, deleteAfter: Timestamp? = nil,
-        telling: Telling = .whenChanged
+        reasons: [AccountState.Measure: String] = [:], telling: Telling = .whenChanged
     ) async throws -> AccountDetails {
         let now = clock.now()
         return try await database.write { [self] write in
             guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
-            let after = try apply(changes, to: account, by: authority, deleteAfter: deleteAfter, now: now, in: write)
+            let after = try apply(
+                changes, to: account, by: authority, deleteAfter: deleteAfter, reasons: reasons, now: now, in: write)
             if telling == .always, account.isAnnounced, after.status.hosting == account.status.hosting {
                 _ = try log.append(AccountEvents.account(did, hosting: after.status.hosting, now: now), in: write)
             }
@@ -175,7 +199,7 @@ extension AccountService {
     /// Several changes at once: the network and the sessions see only where they lead.
     private func apply(
         _ changes: [AccountChange], to before: AccountRow, by authority: Authority, deleteAfter: Timestamp?,
-        now: Timestamp, in write: any WriteScope
+        reasons: [AccountState.Measure: String] = [:], now: Timestamp, in write: any WriteScope
     ) throws -> AccountDetails {
         var after = before
         for change in changes {
@@ -183,10 +207,18 @@ extension AccountService {
             after.state = try Self.changed(after, by: change, authority)
             guard after.state != from else { continue }
             if change == .deactivate { after.deleteAfter = deleteAfter }
+            var meta: DataMap = ["from": .string(from.status.rawValue), "to": .string(after.status.rawValue)]
+            if let measure = change.measure {
+                try ReasonStore.remove(measure, of: before.did, in: write)
+                if change.puts, let reason = reasons[measure] {
+                    try ReasonStore.set(reason, for: measure, of: before.did, in: write)
+                    meta["reason"] = .string(reason)
+                }
+            }
             try AuditStore.append(
                 AuditEntry(
                     Self.action(change, from: from.admission), by: authority.actor, target: before.did.string,
-                    meta: ["from": .string(from.status.rawValue), "to": .string(after.status.rawValue)], time: now),
+                    meta: meta, time: now),
                 in: write)
         }
         guard after.state != before.state else { return AccountDetails(before) }

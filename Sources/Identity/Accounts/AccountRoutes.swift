@@ -38,6 +38,7 @@ package struct AccountRoutes: Sendable {
             password: call.input["password"]?.stringValue)
         new.inviteCode = call.input["inviteCode"]?.stringValue
         new.recoveryKey = call.input["recoveryKey"]?.stringValue
+        new.device = call.device
         let registered: AccountService.Registered
         if let did = try call.input["did"]?.stringValue.map(DID.init(parsing:)) {
             registered = try await accounts.moveIn(did, new, proof: try await mover(call))
@@ -115,6 +116,9 @@ extension XRPCCall where Caller == Contracts.Caller {
         guard let account = caller.account else { throw .authMissing }
         return account
     }
+
+    /// From where the request comes.
+    var device: SessionDevice { SessionDevice(address: remoteAddress, agent: header("user-agent")) }
 
     /// An integer of the body, brought into the range of `Int`.
     func integer(_ name: String, default fallback: Int) -> Int {

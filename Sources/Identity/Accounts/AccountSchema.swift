@@ -79,5 +79,39 @@ enum AccountSchema {
                 "ALTER TABLE account ADD COLUMN kind TEXT NOT NULL DEFAULT 'person'",
                 "CREATE INDEX account_kind ON account (kind, created_at, did)",
             ]),
+        // How many accounts there are of each kind and status, kept with them; why the staff act; links that set a new password.
+        Migration(
+            room: "accounts", number: 4,
+            statements: [
+                """
+                CREATE TABLE account_count (
+                    kind TEXT NOT NULL,
+                    status TEXT NOT NULL,
+                    amount BIGINT NOT NULL,
+                    PRIMARY KEY (kind, status)
+                )
+                """,
+                """
+                INSERT INTO account_count (kind, status, amount)
+                SELECT kind, status, COUNT(*) FROM account GROUP BY kind, status
+                """,
+                """
+                CREATE TABLE account_reason (
+                    did TEXT NOT NULL,
+                    measure TEXT NOT NULL,
+                    reason TEXT NOT NULL,
+                    PRIMARY KEY (did, measure)
+                ) CLUSTERED
+                """,
+                """
+                CREATE TABLE password_reset (
+                    did TEXT PRIMARY KEY NOT NULL,
+                    digest BYTEA NOT NULL UNIQUE,
+                    made_at BIGINT NOT NULL,
+                    expires_at BIGINT NOT NULL
+                ) CLUSTERED
+                """,
+                "CREATE INDEX password_reset_expires ON password_reset (expires_at)",
+            ]),
     ]
 }

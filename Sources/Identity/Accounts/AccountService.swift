@@ -2,6 +2,7 @@ package import ATProtocol
 package import Base
 package import Contracts
 package import Storage
+package import Web
 
 /// The accounts of this server: how they come to be, what state they are in, and how they end.
 ///
@@ -17,11 +18,18 @@ package final class AccountService: Sendable {
     let vault: KeyVault
     let clock: any WallClock
     let randomness: any Randomness
+    /// Nil where there is no way to send letters.
+    let mail: AccountMail?
+    /// Counts letters; nil to count none.
+    let limiter: RateLimiter?
 
     package init(
         configuration: IdentityConfiguration, log: EventLog, directory: DirectoryService, sessions: SessionService,
-        repositories: any Repositories, vault: KeyVault, randomness: any Randomness
+        repositories: any Repositories, vault: KeyVault, randomness: any Randomness, mail: AccountMail? = nil,
+        limiter: RateLimiter? = nil
     ) {
+        self.mail = mail
+        self.limiter = limiter
         self.configuration = configuration
         self.log = log
         self.directory = directory
@@ -64,43 +72,7 @@ package final class AccountService: Sendable {
         return Page(items: accounts.map { AccountDetails($0) }, total: total)
     }
 
-    // MARK: Changing
-
-    /// Replaces a password. All sessions of the account end.
-    ///
-    /// - Throws: `AccountError.invalidPassword`, `.notFound`; storage errors.
-    package func setPassword(_ password: String, of did: DID, by actor: AuditEntry.Actor) async throws {
-        try PasswordRules.check(password)
-        let hash = try await sessions.passwords.hash(password)
-        let now = clock.now()
-        try await database.write { [self] write in
-            guard try AccountStore.account(did, in: write) != nil else { throw AccountError.notFound }
-            try AccountStore.setPassword(hash, of: did, in: write)
-            try sessions.endAll(of: did, in: write)
-            try AuditStore.append(
-                AuditEntry(.accountPasswordChange, by: actor, target: did.string, time: now), in: write)
-        }
-    }
-
-    /// Replaces the roles of an account. The last administrator stays one.
-    ///
-    /// - Throws: `AccountError.notFound`, `.administratorProtected`; storage errors.
-    package func setRoles(_ roles: Set<ServerRole>, of did: DID, by actor: AuditEntry.Actor) async throws {
-        let now = clock.now()
-        try await database.write { [self] write in
-            guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
-            try AccountStore.setRoles(roles, of: did, in: write)
-            if account.roles.contains(.admin), try !AccountStore.hasAdministrator(in: write) {
-                throw AccountError.administratorProtected
-            }
-            standings.forget(account.standing, after: write)
-            try AuditStore.append(
-                AuditEntry(
-                    .accountRolesUpdate, by: actor, target: did.string,
-                    meta: ["roles": .string(roles.map(\.rawValue).sorted().joined(separator: " "))], time: now),
-                in: write)
-        }
-    }
+    // MARK: Ending
 
     /// Deletes an account: its rows, keys, sessions and repository go, and the network is told. The did:plc identity
     /// stays in its directory, if the account was ever let in. Deleting what is gone already succeeds.

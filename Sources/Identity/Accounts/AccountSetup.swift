@@ -61,7 +61,7 @@ extension AccountService {
         var new = NewAccount(handle: handle, email: email, password: password)
         new.maker = .operator(roles: Self.everyRole)
         let digest = Self.digest(token)
-        return try await register(new) { write in
+        return try await register(new) { _, write in
             guard try SetupStore.holds(digest, in: write), try !AccountStore.hasAdministrator(in: write) else {
                 throw AccountError.setupFinished
             }

@@ -20,7 +20,7 @@ package struct AccountState: Sendable, Hashable {
     }
 
     /// What the staff hold against an account.
-    package enum Measure: Sendable, Hashable {
+    package enum Measure: String, Sendable, Hashable {
         case suspension
         case takedown
         case disablement
@@ -75,6 +75,21 @@ package enum AccountChange: String, Sendable, Hashable, CaseIterable {
     case deactivate
     /// Shows a hidden account again, as its owner.
     case activate
+}
+
+extension AccountChange {
+    /// What the change puts on or lifts, if it is one of the staff's.
+    var measure: AccountState.Measure? {
+        switch self {
+        case .suspend, .unsuspend: .suspension
+        case .takedown, .restore: .takedown
+        case .disable, .enable: .disablement
+        case .approve, .reject, .deactivate, .activate: nil
+        }
+    }
+
+    /// Whether the change puts something on.
+    var puts: Bool { [.suspend, .takedown, .disable].contains(self) }
 }
 
 extension AccountState {

@@ -11,6 +11,7 @@ enum AccountStore {
             INSERT INTO account (\(AccountRow.columns))
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
             """, account.parameters)
+        try AccountCounts.add(account, in: scope)
     }
 
     static func account(_ did: DID, in scope: any ReadScope) throws -> AccountRow? {
@@ -54,6 +55,8 @@ enum AccountStore {
 
     /// Writes the columns that a change of state touches.
     static func setState(_ account: AccountRow, in scope: any WriteScope) throws(StorageError) {
+        try AccountCounts.subtract(account.did, in: scope)
+        try AccountCounts.add(account, in: scope)
         try scope.execute(
             """
             UPDATE account SET status = $2, status_at = $3, announced = $4, approved_at = $5, delete_after = $6,
@@ -68,6 +71,9 @@ enum AccountStore {
     }
 
     static func remove(_ did: DID, in scope: any WriteScope) throws(StorageError) {
+        try AccountCounts.subtract(did, in: scope)
+        try ReasonStore.removeAll(of: did, in: scope)
+        try PasswordResetStore.remove(did, in: scope)
         try scope.execute("DELETE FROM account WHERE did = $1", [.text(did.string)])
     }
 
@@ -124,7 +130,12 @@ extension AccountStore {
         _ filter: AccountFilter, order: ListOrder, limit: Int, offset: Int, in scope: any ReadScope
     ) throws -> (accounts: [AccountRow], total: Int) {
         let (condition, parameters) = condition(filter)
-        let total = try scope.first("SELECT COUNT(*) FROM account \(condition)", parameters)?.integer(0) ?? 0
+        let total =
+            if filter.role == nil, filter.text?.isEmpty ?? true {
+                try AccountCounts.counts(in: scope).count(of: filter.status)
+            } else {
+                try scope.first("SELECT COUNT(*) FROM account \(condition)", parameters)?.integer(0) ?? 0
+            }
         let direction = order == .newestFirst ? "DESC" : "ASC"
         let rows = try scope.query(
             """

@@ -25,8 +25,7 @@ package struct AdministrationRoutes: Sendable {
         guard let text = call.parameter("did"), call.parameter("uri") == nil, call.parameter("blob") == nil else {
             throw AccountError.invalidInput("did is needed: only accounts have a status here")
         }
-        let account = try await accounts.account(try DID(parsing: text).string)
-        return .json(Self.subject(account))
+        return try await answer(try await accounts.account(try DID(parsing: text).string))
     }
 
     @Sendable private func updateSubjectStatus(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
@@ -37,18 +36,23 @@ package struct AdministrationRoutes: Sendable {
         var change = AccountService.Restriction()
         change.takedown = call.input["takedown"]?["applied"]?.booleanValue.map { $0 ? .applied : .lifted }
         change.suspension = call.input["deactivated"]?["applied"]?.booleanValue.map { $0 ? .applied : .lifted }
-        let account = try await accounts.restrict(did, change, by: .init(call.caller))
-        return .json(Self.subject(account))
+        change.takedownReason = call.input["takedown"]?["ref"]?.stringValue
+        change.suspensionReason = call.input["deactivated"]?["ref"]?.stringValue
+        return try await answer(try await accounts.restrict(did, change, by: .init(call.caller)))
     }
 
-    private static func subject(_ account: AccountDetails) -> DataValue {
+    private func answer(_ account: AccountDetails) async throws -> XRPCResponse {
+        let reasons = try await accounts.reasons(of: account.did)
         var beside = account.state
-        let isTakenDown = beside.measures.remove(.takedown) != nil
+        var takedown: DataMap = ["applied": .boolean(beside.measures.remove(.takedown) != nil)]
+        takedown["ref"] = reasons[.takedown].map { .string($0) }
         var deactivated: DataMap = ["applied": .boolean(beside.status != .approved)]
-        if beside.status != .approved { deactivated["ref"] = .string(beside.status.rawValue) }
-        return [
-            "subject": ["$type": .string(repositoryType), "did": .string(account.did.string)],
-            "takedown": ["applied": .boolean(isTakenDown)], "deactivated": .map(deactivated),
-        ]
+        if beside.status != .approved {
+            deactivated["ref"] = .string(reasons[.suspension] ?? beside.status.rawValue)
+        }
+        return .json([
+            "subject": ["$type": .string(Self.repositoryType), "did": .string(account.did.string)],
+            "takedown": .map(takedown), "deactivated": .map(deactivated),
+        ])
     }
 }

@@ -3,7 +3,7 @@ import Base
 package import Contracts
 package import Web
 
-/// `net.openfederation.account` and `net.openfederation.invite`.
+/// `net.openfederation.account`: joining, and what staff do.
 package struct FederationAccountRoutes: Sendable {
     let accounts: AccountService
 
@@ -12,7 +12,7 @@ package struct FederationAccountRoutes: Sendable {
         routes.procedure(
             "net.openfederation.account.register", access: .anyone,
             limits: [.perAddress(.federation), .perAddress(.registration)], handler: register)
-        let limits = [Self.limit(.federation)]
+        let limits = [RouteLimit.perCallerAddress(.federation)]
         routes.query("net.openfederation.account.list", access: .auditor, limits: limits, handler: list)
         routes.query("net.openfederation.account.listPending", access: .moderator, limits: limits, handler: listPending)
         routes.procedure("net.openfederation.account.approve", access: .moderator, limits: limits) { call in
@@ -22,16 +22,7 @@ package struct FederationAccountRoutes: Sendable {
             try await review(call, .reject)
         }
         routes.procedure(
-            "net.openfederation.invite.create", access: .moderator, limits: limits + [Self.limit(.creation)],
-            handler: createInvite)
-        routes.query("net.openfederation.invite.list", access: .auditor, limits: limits, handler: listInvites)
-    }
-
-    /// By address, except for the operator, whose commands come from this machine and may be a script's.
-    private static func limit(_ limit: RateLimit) -> RouteLimit<Caller> {
-        .per(limit) { call in
-            if case .operator = call.caller { nil } else { call.head.addressKey }
-        }
+            "net.openfederation.account.updateRoles", access: .administrator, limits: limits, handler: updateRoles)
     }
 
     @Sendable private func register(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
@@ -39,6 +30,7 @@ package struct FederationAccountRoutes: Sendable {
             handle: call.input["handle"]?.stringValue ?? "", email: call.input["email"]?.stringValue ?? "",
             password: call.input["password"]?.stringValue)
         new.inviteCode = call.input["inviteCode"]?.stringValue
+        new.device = call.device
         let account = try await inFederationTerms { try await accounts.register(new).account }
         return .json(Self.summary(account), status: 201)
     }
@@ -68,29 +60,31 @@ package struct FederationAccountRoutes: Sendable {
         return .json(Self.summary(account))
     }
 
-    @Sendable private func createInvite(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        let expiresAt = try call.input["expiresAt"]?.stringValue.map { try Datetime(parsing: $0).timestamp }
-        let request = AccountService.InviteRequest(
-            usesMax: call.integer("maxUses", default: 1), expiresAt: expiresAt,
-            boundTo: call.input["boundTo"]?.stringValue, note: call.input["note"]?.stringValue)
-        let invite = try await accounts.createInvite(
-            request, by: .init(call.caller), owner: call.caller.account?.did)
-        return .json(
-            [
-                "code": .string(invite.code), "maxUses": .integer(Int64(invite.usesMax)),
-                "expiresAt": invite.expiresAt.map { .string(Datetime($0).string) } ?? .null,
-            ], status: 201)
+    @Sendable private func updateRoles(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
+        let roles = { (name: String) in
+            Set(
+                (call.input[name]?.arrayValue ?? []).compactMap { $0.stringValue.flatMap { ServerRole(rawValue: $0) } })
+        }
+        let did = try DID(parsing: call.input["did"]?.stringValue ?? "")
+        let account = try await inFederationTerms {
+            do {
+                return try await accounts.updateRoles(
+                    of: did, adding: roles("addRoles"), removing: roles("removeRoles"), by: .init(call.caller))
+            } catch AccountError.administratorProtected {
+                throw LastAdministrator()
+            }
+        }
+        return .json([
+            "did": .string(account.did.string), "handle": .string(account.handle.string),
+            "roles": .array(account.roles.map(\.rawValue).sorted().map { .string($0) }),
+        ])
     }
 
-    @Sendable private func listInvites(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        let (limit, offset) = call.page
-        let status = call.parameter("status").flatMap { Invite.Status(rawValue: $0) }
-        let page = try await accounts.invites(status, limit: limit, offset: offset)
-        let makers = try await accounts.standings.standings(of: Array(Set(page.items.compactMap(\.createdBy))))
-        let handles = Dictionary(makers.map { ($0.did, $0.handle) }, uniquingKeysWith: { first, _ in first })
-        let now = accounts.clock.now()
-        let rows = page.items.map { Self.row($0, madeBy: $0.createdBy.flatMap { handles[$0] }, now: now) }
-        return .json(call.page(of: "invites", rows, total: page.total))
+    /// There would be no administrator any more.
+    private struct LastAdministrator: WireConvertible {
+        var wire: WireFailure {
+            WireFailure(status: 403, error: "LastAdmin", message: "The last administrator stays one")
+        }
     }
 
     // MARK: Encoding
@@ -113,41 +107,5 @@ package struct FederationAccountRoutes: Sendable {
         ]
         map["approvedAt"] = account.approvedAt.map { .string(Datetime($0).string) }
         return .map(map)
-    }
-
-    private static func row(_ invite: Invite, madeBy handle: Handle?, now: Timestamp) -> DataValue {
-        var map: DataMap = [
-            "code": .string(invite.code), "maxUses": .integer(Int64(invite.usesMax)),
-            "usesCount": .integer(Int64(invite.uses)), "createdAt": .string(Datetime(invite.createdAt).string),
-            "expiresAt": invite.expiresAt.map { .string(Datetime($0).string) } ?? .null,
-            "createdByHandle": handle.map { .string($0.string) } ?? .null,
-            "status": .string(invite.status(now: now).rawValue),
-        ]
-        map["boundTo"] = invite.boundTo.map { .string($0) }
-        map["note"] = invite.note.map { .string($0) }
-        return .map(map)
-    }
-
-    /// Says account errors in the words of these methods.
-    private func inFederationTerms<T: Sendable>(_ body: () async throws -> T) async throws -> T {
-        do { return try await body() } catch let error as AccountError { throw FederationFailure(error) }
-    }
-}
-
-extension XRPCCall {
-    /// `limit` and `offset`, which the lexicon has bounded.
-    fileprivate var page: (limit: Int, offset: Int) {
-        let limit = parameters["limit"]?.integerValue ?? 50
-        let offset = parameters["offset"]?.integerValue ?? 0
-        return (Int(min(max(limit, 1), 100)), Int(max(offset, 0)))
-    }
-
-    /// A page with what it is a page of.
-    fileprivate func page(of name: String, _ rows: [DataValue], total: Int) -> DataValue {
-        let (limit, offset) = page
-        return .map([
-            name: .array(rows), "total": .integer(Int64(total)), "limit": .integer(Int64(limit)),
-            "offset": .integer(Int64(offset)),
-        ])
     }
 }

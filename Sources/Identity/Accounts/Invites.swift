@@ -103,6 +103,17 @@ extension AccountService {
         return Page(items: invites, total: total)
     }
 
+    /// How many invites there are, and how many of them somebody could still use.
+    package func inviteCounts() async throws -> (total: Int, active: Int) {
+        let now = clock.now()
+        return try await database.read {
+            (
+                try InviteStore.list(nil, now: now, limit: 0, offset: 0, in: $0).total,
+                try InviteStore.list(.active, now: now, limit: 0, offset: 0, in: $0).total
+            )
+        }
+    }
+
     /// Makes sure that a code admits an account with this address.
     ///
     /// - Throws: `AccountError.invite`; storage errors.

@@ -37,7 +37,7 @@ extension AccountService {
             deleteAfter: now.advanced(by: Self.moveDurationMax), invite: application.inviteCode)
         let prepared = Preparation(
             account: account, key: try directory.custody.sealed(key, of: did), genesis: nil,
-            creation: try repositories.prepareCreation(did: did, signer: key))
+            creation: try repositories.prepareCreation(did: did, signer: key), device: new.device)
         return try await database.write { [self] write in
             guard try AccountStore.account(did, in: write) == nil else { throw AccountError.accountExists }
             try reserve(account, in: write)

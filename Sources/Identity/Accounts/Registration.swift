@@ -16,6 +16,8 @@ extension AccountService {
         package var recoveryKey: String?
         /// Who makes it.
         package var maker = Maker.applicant
+        /// From where, for its first session.
+        package var device: SessionDevice?
 
         package init(handle: String, email: String?, password: String?) {
             self.handle = handle
@@ -28,6 +30,8 @@ extension AccountService {
     package enum Maker: Sendable, Hashable {
         /// Anybody: invites and approval as configured; names kept for the operator are refused.
         case applicant
+        /// Anybody, brought by a partner of the operator's: neither invite nor approval.
+        case partner
         /// The operator: none, and the roles named; the user's role comes with them.
         case `operator`(roles: Set<ServerRole>)
         /// The operator's configuration in development: not even the rules of passwords.
@@ -49,10 +53,11 @@ extension AccountService {
         var inviteCode: String?
         var recoveryKey: PublicKey?
         var maker: Maker
+        var device: SessionDevice?
 
         var roles: Set<ServerRole> {
             switch maker {
-            case .applicant: [.user]
+            case .applicant, .partner: [.user]
             case .operator(let roles): roles.union([.user])
             case .bootstrap: Set(ServerRole.allCases)
             }
@@ -66,18 +71,19 @@ extension AccountService {
         /// The first operation of the identity; nil for one that moves in.
         var genesis: PLCOperation?
         var creation: RepositoryCreation
+        var device: SessionDevice?
     }
 
     /// Opens an account with a new identity.
     ///
     /// - Throws: `AccountError`; `SessionError.overloaded`; storage errors. Nothing is left behind then.
     package func register(_ new: NewAccount) async throws -> Registered {
-        try await register(new) { _ in }
+        try await register(new) { _, _ in }
     }
 
-    /// As `register(_:)`; `condition` is asked in the transaction that takes the handle, and may refuse.
+    /// As `register(_:)`; `condition` is asked in the transaction that takes the handle, and may refuse or add to it.
     func register(
-        _ new: NewAccount, when condition: @escaping @Sendable (any WriteScope) throws -> Void
+        _ new: NewAccount, when condition: @escaping @Sendable (DID, any WriteScope) throws -> Void
     ) async throws -> Registered {
         let application = try parse(new)
         try await database.read { [self] in try checkFree(application, in: $0) }
@@ -86,9 +92,9 @@ extension AccountService {
             return try await registerElsewhere(prepared, at: external, when: condition)
         }
         return try await database.write { [self] write in
-            try condition(write)
-            try reserve(prepared.account, in: write)
             let did = prepared.account.did
+            try condition(did, write)
+            try reserve(prepared.account, in: write)
             if let genesis = prepared.genesis {
                 if prepared.account.state.admission == .admitted {
                     try directory.register(genesis, for: did, in: write)
@@ -104,9 +110,10 @@ extension AccountService {
 
     func parse(_ new: NewAccount) throws(AccountError) -> Application {
         let handle = try configuration.handleDomains.handle(new.handle)
-        try configuration.handleDomains.checkGiven(handle, names: new.maker == .applicant ? .refused : .given)
+        let isStranger = new.maker == .applicant || new.maker == .partner
+        try configuration.handleDomains.checkGiven(handle, names: isStranger ? .refused : .given)
         let email = new.email.flatMap { EmailAddress($0) }
-        guard email != nil || (new.email == nil && new.maker != .applicant) else { throw .invalidEmail }
+        guard email != nil || (new.email == nil && !isStranger) else { throw .invalidEmail }
         guard let password = new.password else { throw .invalidPassword(reason: "A password is needed.") }
         if new.maker != .bootstrap { try PasswordRules.check(password) }
         var recoveryKey: PublicKey?
@@ -121,7 +128,7 @@ extension AccountService {
         }
         return Application(
             handle: handle, email: email, password: password, inviteCode: inviteCode, recoveryKey: recoveryKey,
-            maker: new.maker)
+            maker: new.maker, device: new.device)
     }
 
     /// Refuses early what the transaction would refuse, before a hash is computed for nothing.
@@ -149,7 +156,7 @@ extension AccountService {
             createdAt: now, approvedAt: waits ? nil : now, invite: application.inviteCode)
         return Preparation(
             account: account, key: try directory.custody.sealed(signingKey, of: did), genesis: genesis,
-            creation: try repositories.prepareCreation(did: did, signer: signingKey))
+            creation: try repositories.prepareCreation(did: did, signer: signingKey), device: application.device)
     }
 
     // MARK: In the transaction
@@ -204,7 +211,8 @@ extension AccountService {
         guard account.status == .approved || account.status == .deactivated else {
             return Committed(account: account, family: nil)
         }
-        let family = try sessions.begin(account.did, scope: .full, now: account.createdAt, in: write)
+        let family = try sessions.begin(
+            account.did, scope: .full, device: prepared.device, now: account.createdAt, in: write)
         return Committed(account: account, family: family)
     }
 }

@@ -54,6 +54,9 @@ extension AuditEntry.Action {
     package static let accountDelete = Self(rawValue: "account.delete")
     package static let accountHandleUpdate = Self(rawValue: "account.handle.update")
     package static let accountPasswordChange = Self(rawValue: "account.password.change")
+    package static let accountPasswordResetRequest = Self(rawValue: "account.password.reset.request")
+    package static let accountPasswordResetConfirm = Self(rawValue: "account.password.reset.confirm")
+    package static let accountExport = Self(rawValue: "account.export")
     package static let accountRolesUpdate = Self(rawValue: "account.roles.update")
     package static let sessionLoginFailed = Self(rawValue: "session.loginFailed")
     package static let sessionRefresh = Self(rawValue: "session.refresh")
@@ -63,6 +66,13 @@ extension AuditEntry.Action {
     package static let appPasswordCreate = Self(rawValue: "appPassword.create")
     package static let appPasswordRevoke = Self(rawValue: "appPassword.revoke")
     package static let inviteCreate = Self(rawValue: "invite.create")
+    package static let partnerRegister = Self(rawValue: "partner.register")
+    package static let partnerKeyCreate = Self(rawValue: "partner.key.create")
+    package static let partnerKeyRevoke = Self(rawValue: "partner.key.revoke")
+    package static let partnerKeyVerified = Self(rawValue: "partner.key.verified")
+    package static let partnerKeyVerifyFailed = Self(rawValue: "partner.key.verifyFailed")
+    package static let identitySetExternalKey = Self(rawValue: "identity.setExternalKey")
+    package static let identityDeleteExternalKey = Self(rawValue: "identity.deleteExternalKey")
 }
 
 extension AuditEntry.Actor {

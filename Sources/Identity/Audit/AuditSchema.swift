@@ -18,6 +18,12 @@ enum AuditSchema {
                 """,
                 "CREATE INDEX audit_entry_action ON audit_entry (action, id)",
                 "CREATE INDEX audit_entry_target ON audit_entry (target, id)",
-            ])
+            ]),
+        Migration(
+            room: "audit", number: 2,
+            statements: [
+                "CREATE INDEX audit_entry_actor ON audit_entry (actor, id)",
+                "CREATE INDEX audit_entry_time ON audit_entry (time)",
+            ]),
     ]
 }

@@ -40,6 +40,56 @@ package enum AuditStore {
         ).map(entry(_:))
     }
 
+    /// The newest entries that a filter lets through.
+    static func list(
+        _ filter: AuditFilter, before: Int64?, limit: Int, offset: Int, in scope: any ReadScope
+    ) throws -> [NumberedAuditEntry] {
+        var (conditions, parameters) = conditions(filter)
+        if let before {
+            parameters.append(.integer(before))
+            conditions.append("id < $\(parameters.count)")
+        }
+        return try scope.query(
+            """
+            SELECT action, actor, target, meta, time, id FROM audit_entry \(clause(conditions)) ORDER BY id DESC
+            LIMIT $\(parameters.count + 1) OFFSET $\(parameters.count + 2)
+            """, parameters + [.integer(limit), .integer(offset)]
+        ).map { NumberedAuditEntry(id: try $0.integer(5), entry: try entry($0)) }
+    }
+
+    /// How many entries a filter lets through. Walks over their part of an index.
+    static func count(_ filter: AuditFilter, in scope: any ReadScope) throws -> Int {
+        let (conditions, parameters) = conditions(filter)
+        let row = try scope.first("SELECT COUNT(*) FROM audit_entry \(clause(conditions))", parameters)
+        return Int(try row?.integer(0) ?? 0)
+    }
+
+    private static func conditions(_ filter: AuditFilter) -> ([String], [SQLValue]) {
+        var conditions: [String] = []
+        var parameters: [SQLValue] = []
+        func add(_ test: String, _ value: SQLValue?) {
+            guard let value else { return }
+            parameters.append(value)
+            conditions.append("\(test) $\(parameters.count)")
+        }
+        if let action = filter.action?.rawValue, action.hasSuffix(".") {
+            add("action >=", .text(action))
+            // The slash is the character behind the full stop.
+            add("action <", .text(action.dropLast() + "/"))
+        } else {
+            add("action =", filter.action.map { .text($0.rawValue) })
+        }
+        add("actor =", filter.actor.map { .text($0) })
+        add("target =", filter.target.map { .text($0) })
+        add("time >=", filter.since.map { .integer($0.microseconds) })
+        add("time <", filter.until.map { .integer($0.microseconds) })
+        return (conditions, parameters)
+    }
+
+    private static func clause(_ conditions: [String]) -> String {
+        conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+    }
+
     /// Removes up to `removalsMax` entries of sessions that are past their age.
     /// - Returns: the number removed.
     static func removeExpired(now: Timestamp, in scope: any WriteScope) throws(StorageError) -> Int {

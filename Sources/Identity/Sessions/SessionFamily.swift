@@ -1,6 +1,7 @@
 import ATProtocol
 import Base
 import Contracts
+import Crypto
 
 /// A session: all tokens that descend from one sign-in, and how far their rotation has come.
 ///
@@ -20,6 +21,8 @@ struct SessionFamily: Sendable, Hashable {
     /// When that token was made.
     var rotatedAt: Timestamp
     var createdAt: Timestamp
+    /// From where it was used last; nil when that isn't known.
+    var device: SessionDevice?
 
     /// How long a rotated token still leads to its successor.
     static let graceMax = Duration.seconds(2 * 3600)
@@ -28,6 +31,11 @@ struct SessionFamily: Sendable, Hashable {
 
     /// When the newest refresh token expires, and the family with it.
     var expiresAt: Timestamp { rotatedAt.advanced(by: Self.refreshLifetime) }
+
+    /// The name that the session's owner sees: it opens nothing, and nothing in a token can be told from it.
+    var publicName: String {
+        Base64URL.encode(Array(SHA256.hash(data: Array("session name\n".utf8) + id).prefix(6)))
+    }
 
     /// The text of `id` in tokens and in `AccountCaller.sessionID`.
     var sessionID: String { Base64URL.encode(id) }
@@ -55,6 +63,23 @@ struct SessionFamily: Sendable, Hashable {
         default:
             // Also a number that was never given: the database is older than the token.
             return .ended
+        }
+    }
+}
+
+/// From where a session is used.
+package struct SessionDevice: Sendable, Hashable {
+    /// The client's address in text form.
+    package var address: String
+    /// What the program calls itself; at most `agentLengthMax` bytes are kept.
+    package var agent: String?
+
+    private static let agentLengthMax = 256
+
+    package init(address: String, agent: String? = nil) {
+        self.address = address
+        self.agent = agent.map {
+            String(decoding: $0.replacing("\0", with: "").utf8.prefix(Self.agentLengthMax), as: UTF8.self)
         }
     }
 }

@@ -38,12 +38,14 @@ package struct SessionRoutes: Sendable {
         // One bucket for each pair of account and address, so that nobody can lock others out of their accounts.
         let key = try await sessions.guessingKey(of: credentials.identifier) + " " + call.head.addressKey
         for limit in [RateLimit.createSession, .createSessionDaily] { try call.charge(limit, key: key) }
-        let grant = try await sessions.signIn(credentials, origin: call.remoteAddress)
+        let grant = try await sessions.signIn(
+            credentials, origin: call.remoteAddress, agent: call.header("user-agent"))
         return .json(.map(await SessionBody.full(grant, directory: directory)))
     }
 
     @Sendable private func refreshSession(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
-        let grant = try await sessions.refresh(try Self.refreshToken(call), origin: call.remoteAddress)
+        let grant = try await sessions.refresh(
+            try Self.refreshToken(call), origin: call.remoteAddress, agent: call.header("user-agent"))
         return .json(.map(await SessionBody.full(grant, directory: directory)))
     }
 

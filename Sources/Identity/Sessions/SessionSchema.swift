@@ -38,6 +38,12 @@ enum SessionSchema {
                     made_at BIGINT NOT NULL
                 )
                 """,
-            ])
+            ]),
+        // From where a session was used last, for its owner to recognise it.
+        Migration(
+            room: "sessions", number: 2,
+            statements: [
+                "ALTER TABLE session ADD COLUMN address TEXT", "ALTER TABLE session ADD COLUMN agent TEXT",
+            ]),
     ]
 }

@@ -69,14 +69,15 @@ package final class SessionService: Sendable {
 
     /// Begins a session in the caller's transaction. When the account has too many, the one unused for longest ends.
     func begin(
-        _ did: DID, scope: SessionScope, appPassword: String? = nil, now: Timestamp, in write: any WriteScope
+        _ did: DID, scope: SessionScope, appPassword: String? = nil, device: SessionDevice? = nil, now: Timestamp,
+        in write: any WriteScope
     ) throws -> SessionFamily {
         let families = try SessionStore.families(of: did, in: write)
         let surplus = families.count + 1 - configuration.limits.sessionsPerAccountMax
         if surplus > 0 { try end(Array(families.prefix(surplus)), in: write) }
         let family = SessionFamily(
             id: randomness.bytes(16), did: did, scope: scope, appPassword: appPassword, generation: 0, rotatedAt: now,
-            createdAt: now)
+            createdAt: now, device: device)
         try SessionStore.insert(family, in: write)
         return family
     }
@@ -110,9 +111,11 @@ package final class SessionService: Sendable {
     ///
     /// A token shown again before its successor was used leads to that same successor, for two hours; shown later than
     /// that, or after its successor was used, it ends the session.
-    /// - Parameter origin: the caller's address, for the audit.
+    /// - Parameters:
+    ///   - origin: the caller's address, for the audit and for the owner's list of sessions.
+    ///   - agent: what the caller's program calls itself.
     /// - Throws: `SessionError`; storage errors.
-    package func refresh(_ token: String, origin: String) async throws -> SessionGrant {
+    package func refresh(_ token: String, origin: String, agent: String? = nil) async throws -> SessionGrant {
         let now = clock.now()
         let claims = try tokens.readRefresh(token, now: now)
         guard let id = Base64URL.decode(claims.sessionID) else { throw SessionError.invalidToken(reason: .malformed) }
@@ -134,7 +137,8 @@ package final class SessionService: Sendable {
             let result: Refreshed
             switch family.showing(claims.generation, now: now) {
             case .repeated(let family): return .grant(family, account)
-            case .rotated(let next):
+            case .rotated(var next):
+                next.device = SessionDevice(address: origin, agent: agent)
                 try SessionStore.rotate(next, in: write)
                 (audit, result) = (.sessionRefresh, .grant(next, account))
             case .ended:

@@ -5,15 +5,16 @@ import Storage
 
 /// The SQL of the sessions.
 enum SessionStore {
-    private static let columns = "did, id, scope, app_password, generation, rotated_at, created_at"
+    private static let columns = "did, id, scope, app_password, generation, rotated_at, created_at, address, agent"
 
     static func insert(_ family: SessionFamily, in scope: any WriteScope) throws(StorageError) {
         try scope.execute(
-            "INSERT INTO session (\(columns), expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO session (\(columns), expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             [
                 .text(family.did.string), .blob(family.id), .text(family.scope.rawValue),
                 .text(optional: family.appPassword), .integer(family.generation),
                 .integer(family.rotatedAt.microseconds), .integer(family.createdAt.microseconds),
+                .text(optional: family.device?.address), .text(optional: family.device?.agent),
                 .integer(family.expiresAt.microseconds),
             ])
     }
@@ -27,10 +28,14 @@ enum SessionStore {
     /// Writes how far the rotation has come.
     static func rotate(_ family: SessionFamily, in scope: any WriteScope) throws(StorageError) {
         try scope.execute(
-            "UPDATE session SET generation = $3, rotated_at = $4, expires_at = $5 WHERE did = $1 AND id = $2",
+            """
+            UPDATE session SET generation = $3, rotated_at = $4, expires_at = $5, address = $6, agent = $7
+            WHERE did = $1 AND id = $2
+            """,
             [
                 .text(family.did.string), .blob(family.id), .integer(family.generation),
                 .integer(family.rotatedAt.microseconds), .integer(family.expiresAt.microseconds),
+                .text(optional: family.device?.address), .text(optional: family.device?.agent),
             ])
     }
 
@@ -60,7 +65,8 @@ enum SessionStore {
             id: try row.blob(1), did: try DID(parsing: row.text(0)),
             scope: SessionScope(rawValue: try row.text(2)) ?? .appPassword, appPassword: try row.optionalText(3),
             generation: try row.integer(4), rotatedAt: Timestamp(microseconds: try row.integer(5)),
-            createdAt: Timestamp(microseconds: try row.integer(6)))
+            createdAt: Timestamp(microseconds: try row.integer(6)),
+            device: try row.optionalText(7).map { SessionDevice(address: $0, agent: try row.optionalText(8)) })
     }
 
     // MARK: The secret of the tokens

@@ -47,20 +47,29 @@ extension SessionService {
     ///
     /// An unknown name and a wrong password are told apart by neither the answer nor the time it takes: a failure is
     /// told `signInFailureTimeMin` after the attempt began at the soonest.
-    /// - Parameter origin: the caller's address, for the audit.
+    /// - Parameters:
+    ///   - origin: the caller's address, for the audit and for the owner's list of sessions.
+    ///   - agent: what the caller's program calls itself.
     /// - Throws: `SessionError`; storage errors.
-    package func signIn(_ credentials: Credentials, origin: String) async throws -> SessionGrant {
+    package func signIn(_ credentials: Credentials, origin: String, agent: String? = nil) async throws -> SessionGrant {
         let began = clock.now()
         do {
-            return try await attempt(credentials, origin: origin)
+            return try await attempt(credentials, origin: origin, agent: agent)
         } catch {
-            let pause = configuration.signInFailureTimeMin - max(.zero, clock.now().since(began))
-            if pause > .zero { try await sleeper.sleep(for: pause) }
+            try await pause(since: began)
             throw error
         }
     }
 
-    private func attempt(_ credentials: Credentials, origin: String) async throws -> SessionGrant {
+    /// Waits until `signInFailureTimeMin` after `began` has passed: what takes less time must not be told apart by it.
+    func pause(since began: Timestamp) async throws {
+        let pause = configuration.signInFailureTimeMin - max(.zero, clock.now().since(began))
+        if pause > .zero { try await sleeper.sleep(for: pause) }
+    }
+
+    private func attempt(
+        _ credentials: Credentials, origin: String, agent: String?
+    ) async throws -> SessionGrant {
         let name = SignInName(credentials.identifier, domains: configuration.handleDomains)
         let found = try await database.read { scope in try name.account(in: scope) }
         guard let account = found, let proof = try await prove(credentials.password, of: found) else {
@@ -80,7 +89,9 @@ extension SessionService {
                 let names = try AppPasswordStore.list(of: account.did, in: write).map(\.name)
                 guard names.contains(appPassword) else { throw SessionError.badCredentials }
             }
-            return try begin(account.did, scope: scope, appPassword: appPassword, now: now, in: write)
+            return try begin(
+                account.did, scope: scope, appPassword: appPassword,
+                device: SessionDevice(address: origin, agent: agent), now: now, in: write)
         }
         return grant(family, account, now: now)
     }

@@ -17,6 +17,8 @@ final class Home: Sendable {
     let clock: ManualClock
     let world: World
     let repositories: TestRepositories
+    let records: TestRecords
+    let letters = TestMail()
     let vault: KeyVault
     let foundation: IdentityFoundation
     let module: IdentityModule
@@ -48,6 +50,7 @@ final class Home: Sendable {
         _ = try await Migrator(IdentityModule.migrations, clock: clock).migrate(database)
         log = try await EventLog.open(database)
         repositories = TestRepositories(log: log, clock: clock, failure: failing)
+        records = TestRecords(database: database)
         let randomness = SystemRandomness()
         vault = try KeyVault(secret: "a secret of at least thirty-two bytes", randomness: randomness)
         let configuration = try Self.configuration(configure)
@@ -55,7 +58,9 @@ final class Home: Sendable {
             configuration, database: database, vault: vault, lookup: world, clock: clock, randomness: randomness,
             limiter: limiter, sleeper: sleeper)
         module = IdentityModule(
-            foundation, log: log, repositories: repositories, vault: vault, randomness: randomness)
+            foundation, log: log, repositories: repositories, records: records, vault: vault,
+            randomness: randomness, outbound: world,
+            mail: letters)
         (responder, routes) = try Self.responder(module, limiter: limiter)
     }
 

@@ -2,9 +2,10 @@ import ATProtocol
 import Base
 import Identity
 import Synchronization
+import Web
 
 /// The world outside: pages, TXT records and a did:plc directory that a test writes.
-final class World: RemoteLookup {
+final class World: RemoteLookup, OutboundHTTP {
     struct Unreachable: Error {}
 
     private struct State {
@@ -42,6 +43,15 @@ final class World: RemoteLookup {
 
     /// The operations that the directory took for a DID.
     func operations(of did: DID) -> [DataValue] { state.withLock { $0.logs[did.string] ?? [] } }
+
+    func send(_ request: OutboundRequest) throws(OutboundFailure) -> OutboundResponse {
+        let page = state.withLock { state in
+            state.asked.append("\(request.method) \(request.url)")
+            return state.pages[request.url]
+        }
+        guard let page else { throw .timeout }
+        return OutboundResponse(status: page.status, body: page.body)
+    }
 
     func get(_ url: String, sizeBytesMax: Int) async throws -> RemoteReply {
         try state.withLock { state in
