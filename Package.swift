@@ -66,7 +66,7 @@ let package = Package(
             ],
             exclude: [
                 "Accounts/README.md", "Sessions/README.md", "Directory/README.md", "Audit/README.md",
-                "Partners/README.md",
+                "Partners/README.md", "ExternalKeys/README.md",
             ],
             swiftSettings: strict),
         .target(

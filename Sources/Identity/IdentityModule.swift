@@ -56,6 +56,7 @@ package struct IdentityModule: Sendable {
     package let audit: AuditService
     package let partners: PartnerService
     package let profiles: ProfileService
+    package let externalKeys: ExternalKeyService
     /// Nil where there is no way to send letters.
     package let mail: AccountMail?
 
@@ -84,12 +85,13 @@ package struct IdentityModule: Sendable {
             mail: letters, limiter: foundation.limiter)
         partners = PartnerService(accounts: accounts, outbound: outbound)
         profiles = ProfileService(accounts: accounts, records: records)
+        externalKeys = ExternalKeyService(accounts: accounts, records: records)
     }
 
     /// The wing's part of the schema, in the order in which it is applied.
     package static let migrations =
         AuditSchema.migrations + DirectorySchema.migrations + AccountSchema.migrations + SessionSchema.migrations
-        + PartnerSchema.migrations
+        + PartnerSchema.migrations + ExternalKeySchema.migrations
 
     /// Adds every route of the wing.
     package func addRoutes(to routes: inout XRPCRouter<Caller, AccessRule>) {
@@ -99,6 +101,7 @@ package struct IdentityModule: Sendable {
         OwnAccountRoutes(accounts: accounts).add(to: &routes)
         InviteRoutes(accounts: accounts).add(to: &routes)
         ProfileRoutes(profiles: profiles).add(to: &routes)
+        ExternalKeyRoutes(keys: externalKeys).add(to: &routes)
         AuditRoutes(audit: audit).add(to: &routes)
         PartnerRoutes(partners: partners).add(to: &routes)
         SessionRoutes(

@@ -286,6 +286,37 @@ def test_export_holds_every_record(server):
     assert "email" not in server.operator().get("net.openfederation.account.export", did=person.did).ok()["account"]
 
 
+# Keys from other networks
+
+
+def test_keys_are_found_by_anybody(server):
+    person = server.account()
+    key = "z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp"
+    body = {"rkey": "radio-1", "type": "ed25519", "purpose": "meshtastic", "publicKey": key}
+    made = person.post("net.openfederation.identity.setExternalKey", body).ok()
+    assert made["uri"] == f"at://{person.did}/net.openfederation.identity.externalKey/radio-1"
+    get, find = (f"net.openfederation.identity.{name}" for name in ("getExternalKey", "resolveByKey"))
+    shown = server.anonymous().get(get, did=person.did, rkey="radio-1").ok()
+    assert shown["publicKey"] == key and "label" not in shown
+    assert server.anonymous().get(find, publicKey=key).ok()["did"] == person.did
+    listed = server.anonymous().get("net.openfederation.identity.listExternalKeys", did=person.did).ok()
+    assert [row["rkey"] for row in listed["keys"]] == ["radio-1"]
+    # What is written or deleted through the protocol's own methods counts just as much.
+    person.delete("net.openfederation.identity.externalKey", "radio-1").ok()
+    assert server.anonymous().get(find, publicKey=key).error == "KeyNotFound"
+    record = {
+        "$type": "net.openfederation.identity.externalKey",
+        **{name: body[name] for name in ("type", "purpose", "publicKey")},
+        "createdAt": kith.now(),
+    }
+    person.create("net.openfederation.identity.externalKey", record, rkey="other").ok()
+    assert server.anonymous().get(find, publicKey=key).ok()["rkey"] == "other"
+    person.create("net.openfederation.identity.externalKey", {**record, "publicKey": "zNonsense"}, rkey="odd").ok()
+    assert server.anonymous().get(get, did=person.did, rkey="odd").error == "KeyNotFound"
+    server.operator().post("com.atproto.admin.deleteAccount", did=person.did).ok()
+    assert server.anonymous().get(find, publicKey=key).error == "KeyNotFound"
+
+
 # Lists with something in them
 
 

@@ -40,7 +40,7 @@ struct InstanceRooms: Sendable {
         let foundation = try await IdentityFoundation.open(
             try configuration.identity(), database: database, vault: store.vault, lookup: outside, clock: clock,
             randomness: randomness, limiter: limiter)
-        let rules = RepositoryRules()
+        let rules = RepositoryRules(observers: [ExternalKeyProjection()])
         let service = RepositoriesModule.makeService(
             database: database, log: log, clock: clock, rules: rules)
         repositories = RepositoriesModule(

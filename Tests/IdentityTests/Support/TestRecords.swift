@@ -1,11 +1,13 @@
 import ATProtocol
 import Contracts
+import Identity
 import Storage
 import Synchronization
 
 /// People's records in memory; whoever writes owns them.
 final class TestRecords: PersonalRecords {
     private let database: any Database
+    private let observer: any RecordObserver = ExternalKeyProjection()
     private let records = Mutex<[DID: [String: StoredRecord]]>([:])
     /// Run before each write: what somebody else does at the same moment.
     let meanwhile = Mutex<@Sendable () -> Void>({})
@@ -29,7 +31,7 @@ final class TestRecords: PersonalRecords {
             return action
         }
         act()
-        return try records.withLock { records in
+        let cid = try records.withLock { records in
             let present = records[did]?[path.string]?.cid
             switch expected {
             case .anything: break
@@ -40,6 +42,13 @@ final class TestRecords: PersonalRecords {
             records[did, default: [:]][path.string] = StoredRecord(path: path, cid: cid, value: value)
             return cid
         }
+        try await tell(ObservedRecord(path: path, cid: cid, value: value), did)
+        return cid
+    }
+
+    private func tell(_ record: ObservedRecord, _ did: DID) async throws {
+        guard observer.collections.contains(record.path.collection) else { return }
+        try await database.write { [observer] in try observer.observe([record], of: did, in: $0) }
     }
 
     /// Writes as somebody who asks for nothing.
@@ -53,7 +62,9 @@ final class TestRecords: PersonalRecords {
 
     func remove(at path: RepositoryPath, by caller: Caller) async throws -> Bool {
         guard let did = caller.did else { return false }
-        return records.withLock { $0[did]?.removeValue(forKey: path.string) != nil }
+        guard records.withLock({ $0[did]?.removeValue(forKey: path.string) != nil }) else { return false }
+        try await tell(ObservedRecord(path: path, cid: nil, value: nil), did)
+        return true
     }
 
     func dump(_ did: DID, head: [UInt8], tail: [UInt8], for client: String) async throws -> ByteStream {
