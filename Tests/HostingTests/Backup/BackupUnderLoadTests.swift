@@ -103,9 +103,9 @@ private final class BusyDatabase: Database {
     }
 
     func submit<T: Sendable>(
-        _ body: @escaping @Sendable (any WriteScope) throws -> T, asking questions: [BodyQuestion],
-        settled: @escaping @Sendable (Result<T, any Error>) -> Void
-    ) { base.submit(body, asking: questions, settled: settled) }
+        _ body: @escaping @Sendable (any WriteScope) throws -> T, failing failure: BodyFailure,
+        asking questions: [BodyQuestion], settled: @escaping @Sendable (Result<T, any Error>) -> Void
+    ) { base.submit(body, failing: failure, asking: questions, settled: settled) }
 
     func stream(
         for client: String?, _ freshness: ReadFreshness,
