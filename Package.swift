@@ -54,7 +54,8 @@ let package = Package(
         .target(
             name: "App",
             dependencies: [
-                "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Hosting", "Pages",
+                "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Community", "Hosting",
+                "Pages",
                 logging,
                 serviceLifecycle, unixSignals, yams, asyncHTTPClient, nioCore, nioHTTP1,
             ], swiftSettings: strict),
@@ -75,6 +76,10 @@ let package = Package(
                 "Base", "ATProtocol", "Contracts", "Storage", "Web", hummingbird, crypto, logging, serviceLifecycle,
                 nioCore,
             ], exclude: ["Repositories/README.md", "Blobs/README.md", "Firehose/README.md"], swiftSettings: strict),
+        .target(
+            name: "Community",
+            dependencies: ["Base", "ATProtocol", "Contracts", "Storage", "Web", crypto, logging],
+            exclude: ["Communities/README.md"], swiftSettings: strict),
         .target(
             name: "Hosting", dependencies: ["Base", "ATProtocol", "Contracts", "Storage", crypto],
             exclude: ["Backup/README.md"], swiftSettings: strict),
@@ -129,6 +134,13 @@ let package = Package(
             name: "PublishingTests",
             dependencies: [
                 "Publishing", "Contracts", "Storage", "TestDatabases", "Web", "ATProtocol", "Base", crypto, logging,
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CommunityTests",
+            dependencies: [
+                "Community", "Publishing", "Identity", "Contracts", "Storage", "TestDatabases", "Web", "ATProtocol",
+                "Base", crypto, logging,
             ],
             swiftSettings: strict),
         .testTarget(

@@ -11,9 +11,12 @@ struct ImportTests {
         "Contracts": ["Base", "ATProtocol", "Storage"],
         "Identity": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "Publishing": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
+        "Community": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "Hosting": ["Base", "ATProtocol", "Contracts", "Storage"],
         "Pages": ["Base", "ATProtocol", "Contracts", "Web"],
-        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Hosting", "Pages"],
+        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Community", "Hosting",
+            "Pages",
+        ],
         "kith": ["App", "Base", "Hosting"],
     ]
     nonisolated(unsafe) private static let statement =

@@ -1,5 +1,6 @@
 import ATProtocol
 import Base
+import Community
 import Contracts
 import Hosting
 import Identity
@@ -26,6 +27,7 @@ struct InstanceRooms: Sendable {
     /// The schema steps of every room, in the order they are applied.
     static let migrations: [Migration] =
         IdentityModule.migrations + RepositoriesModule.migrations + BlobsModule.migrations
+        + CommunityModule.migrations
 
     /// Builds the rooms on an open store, and makes the administrator whom the configuration names.
     init(
@@ -40,7 +42,9 @@ struct InstanceRooms: Sendable {
         let foundation = try await IdentityFoundation.open(
             try configuration.identity(), database: database, vault: store.vault, lookup: outside, clock: clock,
             randomness: randomness, limiter: limiter)
-        let rules = RepositoryRules(observers: [ExternalKeyProjection()])
+        let community = CommunityRules(database: database)
+        let rules = RepositoryRules(
+            guards: [.community: community.guard], observers: [ExternalKeyProjection()] + community.observers)
         let service = RepositoriesModule.makeService(
             database: database, log: log, clock: clock, rules: rules)
         repositories = RepositoriesModule(

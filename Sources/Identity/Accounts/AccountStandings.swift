@@ -1,3 +1,4 @@
+import Base
 package import ATProtocol
 package import Contracts
 package import Storage

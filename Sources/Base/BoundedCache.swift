@@ -7,9 +7,9 @@ import Synchronization
 ///
 /// A reader that found nothing takes a ticket, reads the database, and hands the ticket in with the value: when
 /// anything was forgotten in between, the value may be out of date and is not kept.
-final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+package final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// The state of the cache before a reading of the database.
-    struct Ticket: Sendable {
+    package struct Ticket: Sendable {
         fileprivate let epoch: UInt64
     }
 
@@ -23,12 +23,12 @@ final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private let state = Mutex(State())
 
     /// - Parameter countMax: 2 or more.
-    init(countMax: Int) {
+    package init(countMax: Int) {
         generationCountMax = max(1, countMax / 2)
     }
 
     /// The value of `key`, if it is kept.
-    func value(for key: Key) -> Value? {
+    package func value(for key: Key) -> Value? {
         state.withLock { state in
             if let value = state.young[key] { return value }
             guard let value = state.old[key] else { return nil }
@@ -38,12 +38,12 @@ final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// To be taken before the database is read.
-    func ticket() -> Ticket {
+    package func ticket() -> Ticket {
         state.withLock { Ticket(epoch: $0.epoch) }
     }
 
     /// Keeps a value that was read after `ticket` was taken.
-    func keep(_ value: Value, for key: Key, ticket: Ticket) {
+    package func keep(_ value: Value, for key: Key, ticket: Ticket) {
         state.withLock { state in
             guard state.epoch == ticket.epoch else { return }
             Self.keep(value, key, &state, generationCountMax)
@@ -51,7 +51,7 @@ final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// Forgets `key`: what is read from now on is newer.
-    func forget(_ key: Key) {
+    package func forget(_ key: Key) {
         state.withLock { state in
             state.epoch &+= 1
             state.young[key] = nil
@@ -60,7 +60,7 @@ final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// Forgets everything.
-    func forgetAll() {
+    package func forgetAll() {
         state.withLock { state in
             state.epoch &+= 1
             state.young = [:]
@@ -69,7 +69,7 @@ final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// How many values are kept, those of both generations counted twice.
-    var count: Int { state.withLock { $0.young.count + $0.old.count } }
+    package var count: Int { state.withLock { $0.young.count + $0.old.count } }
 
     private static func keep(_ value: Value, _ key: Key, _ state: inout State, _ countMax: Int) {
         if state.young.count >= countMax, state.young[key] == nil {

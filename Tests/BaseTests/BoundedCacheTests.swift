@@ -1,8 +1,6 @@
 import Base
 import Testing
 
-@testable import Identity
-
 /// The bounded memory behind standings, sessions and keys.
 struct CacheTests {
     @Test func whatIsKeptIsFound() {
