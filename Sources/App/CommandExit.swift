@@ -44,6 +44,12 @@ package struct CommandFailure: Sendable {
         return String(decoding: DataValue.map(map).json(), as: UTF8.self)
     }
 
+    /// The one that all have; or that of a configuration that has to be changed, if there is such a mistake.
+    private static func code(of all: StartMistakes) -> Int32 {
+        let codes = Set(all.mistakes.map { kind(of: $0).0 })
+        return codes.count == 1 ? codes.first ?? 1 : codes.contains(78) ? 78 : 1
+    }
+
     private static func kind(of error: any Error) -> (Int32, String) {
         switch error {
         case is ConfigurationMistakes: (78, "InvalidConfiguration")
@@ -51,6 +57,8 @@ package struct CommandFailure: Sendable {
         case InstanceError.dataDirectory(.unavailable): (73, "DataUnavailable")
         case InstanceError.dataDirectory(.noInstance): (66, "NoInstance")
         case InstanceError.copy: (78, "DatabaseNotServed")
+        case InstanceError.unfit, InstanceError.otherReplica: (78, "DatabaseUnfit")
+        case let all as StartMistakes: (code(of: all), "CannotStart")
         case DatabaseCommandError.address: (78, "InvalidAddress")
         case DatabaseCommandError.absent: (66, "NoDatabase")
         case is DatabaseCommandError: (1, "NotMoved")

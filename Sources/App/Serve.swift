@@ -2,9 +2,24 @@ import Logging
 
 /// Runs one instance as this process.
 package enum Serve {
+    /// As below, with the configuration that the sources make.
+    ///
+    /// - Throws: `ConfigurationMistakes`, or `StartMistakes` where what could be read of it leads to more.
+    package static func run(_ sources: ConfigurationSources) async throws {
+        let configuration: Configuration
+        do throws(ConfigurationMistakes) {
+            configuration = try sources.configuration()
+        } catch {
+            guard let (rest, faulty) = error.rest else { throw error }
+            let inspection = StartInspection(rest, .machine(rest), .whole)
+            throw StartMistakes.joined([error] + (await inspection.lookAround(faulty: faulty)))
+        }
+        try await run(configuration, unknownVariables: sources.unknownVariables)
+    }
+
     /// Opens the configured instance, serves until a signal, and closes it.
     ///
-    /// - Throws: `InstanceError`, or what ended a part of it.
+    /// - Throws: `InstanceError`, `StartMistakes`, or what ended a part of it.
     package static func run(_ configuration: Configuration, unknownVariables: [String]) async throws {
         let surroundings = Surroundings.machine(configuration)
         for name in unknownVariables {

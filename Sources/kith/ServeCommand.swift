@@ -14,8 +14,9 @@ struct ServeCommand: AsyncParsableCommand {
               KITH_HOSTNAME=kith.example.org kith serve --data /var/lib/kith
 
             Each key of docs/configuration.md can also be set in the environment or in the file. SIGTERM or Ctrl-C stops the \
-            server once accepted requests are answered. Exit codes: 0 stopped, 73 the data folder can't be made, \
-            75 it is in use, 78 mistakes in the configuration, 1 any other failure.
+            server once accepted requests are answered. All that keeps it from starting is told at once. Exit codes: \
+            0 stopped, 73 the data folder can't be made, 75 it is in use, 78 mistakes in the configuration or another \
+            instance's database, 1 any other failure.
             """)
 
     @OptionGroup var settings: SettingsOptions
@@ -51,8 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["log.format"] = logFormat
         if development { flags["development"] = "true" }
         try await Outcome.run { _ in
-            let sources = try settings.sources(flags: flags)
-            try await Serve.run(try sources.configuration(), unknownVariables: sources.unknownVariables)
+            try await Serve.run(try settings.sources(flags: flags))
         }
     }
 }

@@ -92,7 +92,9 @@ package struct Configuration: Sendable {
         var reader = ConfigurationReader(layers: layers)
         self.init(&reader)
         check(&reader)
-        guard reader.mistakes.isEmpty else { throw ConfigurationMistakes(mistakes: reader.mistakes) }
+        guard reader.mistakes.isEmpty else {
+            throw ConfigurationMistakes(mistakes: reader.mistakes, rest: (self, reader.faulty))
+        }
     }
 
     private init(_ reader: inout ConfigurationReader) {

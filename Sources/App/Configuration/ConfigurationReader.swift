@@ -12,6 +12,13 @@ package struct ConfigurationMistake: Sendable, Hashable, CustomStringConvertible
 package struct ConfigurationMistakes: Error, Sendable, CustomStringConvertible {
     /// All that is wrong, in the order of the reference page.
     package let mistakes: [ConfigurationMistake]
+    /// What can be made of the rest, with the paths of the keys that nothing was made of; nil when that is nothing.
+    let rest: (configuration: Configuration, faulty: Set<String>)?
+
+    init(mistakes: [ConfigurationMistake], rest: (configuration: Configuration, faulty: Set<String>)? = nil) {
+        self.mistakes = mistakes
+        self.rest = rest
+    }
 
     package var description: String {
         "the configuration has \(mistakes.count == 1 ? "a mistake" : "\(mistakes.count) mistakes"):"
@@ -23,6 +30,8 @@ package struct ConfigurationMistakes: Error, Sendable, CustomStringConvertible {
 struct ConfigurationReader {
     private let layers: [ConfigurationLayer]
     private(set) var mistakes: [ConfigurationMistake]
+    /// The paths of keys whose values can't be used.
+    private(set) var faulty: Set<String> = []
 
     init(layers: [ConfigurationLayer]) {
         self.layers = layers
@@ -44,6 +53,7 @@ struct ConfigurationReader {
             case .one(let one): text = one
             case .several(let several):
                 guard key.parser.isList else {
+                    faulty.insert(path)
                     complain(written.origin, "holds one value, not a list")
                     return nil
                 }
@@ -54,6 +64,7 @@ struct ConfigurationReader {
             do throws(ValueMistake) {
                 return try key.parser.parse(text)
             } catch {
+                faulty.insert(path)
                 complain(
                     written.origin,
                     (key.entry.isSecret || error.hidesText ? "" : "“\(text)” ") + "is not \(error.expected)")
@@ -86,6 +97,7 @@ struct ConfigurationReader {
     }
 
     mutating func complain<Value>(_ key: ConfigurationKey<Value>, _ text: String) {
+        faulty.insert(key.entry.path)
         complain(origin(of: key), text)
     }
 

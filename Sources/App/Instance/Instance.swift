@@ -8,6 +8,10 @@ package enum InstanceError: Error, Sendable, CustomStringConvertible {
     case dataDirectory(DataDirectoryError)
     case database(StorageError)
     case copy(CopyError)
+    case unfit(UnfitDatabase)
+    case replica(StorageError)
+    /// The replica holds something else than the database: what, is the same as for a database.
+    case otherReplica(UnfitDatabase)
     case schema(MigrationError)
     case keys(KeyVaultError)
     case blobs(BlobStoreError)
@@ -18,8 +22,10 @@ package enum InstanceError: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .dataDirectory(let error): "\(error)"
-        case .database(.unavailable(let detail)): "the database can't be opened: \(detail)"
-        case .database(let error): "the database can't be opened: \(error)"
+        case .database(let error): "the database can't be opened: \(error.sentence)"
+        case .unfit(let error): "\(error)"
+        case .replica(let error): "the replica of the database can't be used: \(error.sentence)"
+        case .otherReplica(let error): "the replica holds another database: \(error)"
         case .copy(let error): "\(error)"
         case .schema(let error): "\(error)"
         case .keys(let error): "the keys can't be opened: \(error)"
@@ -46,21 +52,25 @@ package final class Instance: Sendable {
     /// Opens everything an instance keeps and builds its rooms; nothing runs yet and no port is open.
     ///
     /// - Parameter stage: whether a restore is still at work on it.
-    /// - Throws: `InstanceError`, with everything closed again.
+    /// - Throws: `InstanceError`, or `StartMistakes` with several of them, with everything closed again and nothing in
+    ///   the database changed.
     package static func open(
         _ configuration: Configuration, _ surroundings: Surroundings, _ stage: Stage = .whole
     ) async throws -> Instance {
         let directory = DataDirectory(configuration.data)
         let lock: InstanceLock
         do throws(DataDirectoryError) {
-            try directory.prepare()
-            lock = try InstanceLock(directory)
-            if stage == .whole, directory.isBeingRestored { throw DataDirectoryError.unfinished(path: directory.path) }
+            lock = try hold(directory, stage)
         } catch {
-            throw InstanceError.dataDirectory(error)
+            var mistakes: [any Error] = [InstanceError.dataDirectory(error)]
+            // Of one that is in use, the server that uses it has looked at everything else.
+            if case .unavailable = error {
+                mistakes += await StartInspection(configuration, surroundings, stage).lookAround()
+            }
+            throw StartMistakes.joined(mistakes)
         }
         directory.emptyTemporary()
-        let store = try await InstanceStore.open(configuration, directory, surroundings)
+        let store = try await InstanceStore.open(configuration, directory, surroundings, stage)
         do {
             let metrics = MetricRegistry()
             let password = Secret(Base64URL.encode(surroundings.randomness.bytes(24)))
@@ -72,6 +82,13 @@ package final class Instance: Sendable {
             await store.close()
             throw error
         }
+    }
+
+    private static func hold(_ directory: DataDirectory, _ stage: Stage) throws(DataDirectoryError) -> InstanceLock {
+        try directory.prepare()
+        let lock = try InstanceLock(directory)
+        if stage == .whole, directory.isBeingRestored { throw .unfinished(path: directory.path) }
+        return lock
     }
 
     /// How far what an instance keeps is.

@@ -10,20 +10,48 @@ struct InstanceStore: Sendable {
     let vault: KeyVault
     let blobs: any BlobStore
 
+    /// Opens all of it, once nothing speaks against any of it.
+    ///
+    /// - Throws: `InstanceError` or, of several, `StartMistakes`.
     static func open(
-        _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
+        _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings,
+        _ stage: Instance.Stage
     ) async throws -> InstanceStore {
-        let database = SwitchingDatabase(surroundings.database(try database(configuration, surroundings)))
+        async let opening = openBlobs(configuration, directory, surroundings)
+        let vault = Result { () throws(InstanceError) in
+            try Self.vault(configuration, directory, surroundings)
+        }
+        let (found, mistakes) = await StartInspection(configuration, surroundings, stage).database(try? vault.get())
+        let blobs = await opening
+        let all = mistakes + [vault.failure, blobs.failure].compactMap(\.self)
+        guard all.isEmpty, let found, let vault = try? vault.get(), let blobs = try? blobs.get() else {
+            await found?.close()
+            await (try? blobs.get())?.close()
+            throw StartMistakes.joined(all)
+        }
+        let database = SwitchingDatabase(surroundings.database(found))
         do {
             try await confirmUse(configuration, database)
             try await migrate(database, surroundings)
-            let vault = try await vault(configuration, directory, database, surroundings)
+            try await confirm(vault, in: database)
+            try await InstanceMark.remember(name: configuration.name.authority, in: database)
             return InstanceStore(
                 database: database, log: try await EventLog.open(database, limits: logLimits(configuration)),
-                vault: vault, blobs: try await blobs(configuration, directory, surroundings))
+                vault: vault, blobs: blobs)
         } catch {
             await database.close()
+            await blobs.close()
             throw error
+        }
+    }
+
+    private static func openBlobs(
+        _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
+    ) async -> Result<any BlobStore, InstanceError> {
+        do throws(InstanceError) {
+            return .success(try await blobs(configuration, directory, surroundings))
+        } catch {
+            return .failure(error)
         }
     }
 
@@ -67,18 +95,22 @@ struct InstanceStore: Sendable {
     }
 
     private static func vault(
-        _ configuration: Configuration, _ directory: DataDirectory, _ database: any Database,
-        _ surroundings: Surroundings
-    ) async throws -> KeyVault {
+        _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
+    ) throws(InstanceError) -> KeyVault {
+        do throws(KeyVaultError) {
+            guard let secret = configuration.keyEncryptionSecret else {
+                return try KeyVault.opening(file: directory.keyFile, randomness: surroundings.randomness)
+            }
+            return try KeyVault(secret: secret.value, randomness: surroundings.randomness)
+        } catch {
+            throw .keys(error)
+        }
+    }
+
+    /// Again, for another instance may have been first at an empty database.
+    private static func confirm(_ vault: KeyVault, in database: any Database) async throws {
         do {
-            let vault =
-                if let secret = configuration.keyEncryptionSecret {
-                    try KeyVault(secret: secret.value, randomness: surroundings.randomness)
-                } else {
-                    try KeyVault.opening(file: directory.keyFile, randomness: surroundings.randomness)
-                }
             try await vault.confirm(in: database)
-            return vault
         } catch let error as KeyVaultError {
             throw InstanceError.keys(error)
         }
@@ -106,5 +138,11 @@ struct InstanceStore: Sendable {
         limits.sizeBytesHardMax = max(limits.sizeBytesHardMax, 2 * limits.sizeBytesMax)
         limits.ringSizeBytesMax = min(configuration.firehose.memoryBytes, configuration.firehose.sizeBytesMax)
         return limits
+    }
+}
+
+extension Result {
+    fileprivate var failure: (any Error)? {
+        if case .failure(let error) = self { error } else { nil }
     }
 }

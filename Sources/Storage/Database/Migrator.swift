@@ -84,6 +84,16 @@ package struct Migrator: Sendable {
     /// Applies what is missing.
     /// - Returns: the steps applied by this call, in order; empty when the schema was up to date.
     package func migrate(_ database: some Database) async throws(MigrationError) -> [Migration] {
+        let missing = try await missing(in: database)
+        guard !missing.isEmpty else { return [] }
+        try await makeRecord(database)
+        var done: [Migration] = []
+        for migration in missing where try await apply(migration, to: database) { done.append(migration) }
+        return done
+    }
+
+    /// What `migrate` would apply, in order. Changes nothing.
+    package func missing(in database: some Database) async throws(MigrationError) -> [Migration] {
         try checkNumbers()
         let applied = try await applied(database)
         let known = Set(migrations.map { Step(room: $0.room, number: $0.number) })
@@ -96,11 +106,7 @@ package struct Migrator: Sendable {
                 throw .changed(room: migration.room, number: migration.number)
             }
         }
-        var done: [Migration] = []
-        for migration in migrations where applied[Step(room: migration.room, number: migration.number)] == nil {
-            if try await apply(migration, to: database) { done.append(migration) }
-        }
-        return done
+        return migrations.filter { applied[Step(room: $0.room, number: $0.number)] == nil }
     }
 
     /// Several processes may start at once, and a step may take long: whoever finds another one at it waits so often
@@ -134,6 +140,22 @@ package struct Migrator: Sendable {
     }
 
     private func applied(_ database: some Database) async throws(MigrationError) -> [Step: [UInt8]] {
+        let dialect = database.dialect
+        do {
+            return try await database.read { scope in
+                guard try dialect.hasTable("storage_migration", in: scope) else { return [:] }
+                var steps: [Step: [UInt8]] = [:]
+                for step in try Self.steps(in: scope) {
+                    steps[Step(room: step.room, number: step.number)] = step.digest
+                }
+                return steps
+            }
+        } catch {
+            throw .unreadable(StorageError(any: error))
+        }
+    }
+
+    private func makeRecord(_ database: some Database) async throws(MigrationError) {
         let create = database.dialect.schema(
             """
             CREATE TABLE IF NOT EXISTS storage_migration (
@@ -142,14 +164,7 @@ package struct Migrator: Sendable {
             ) CLUSTERED
             """)
         do {
-            return try await writing(database) { scope in
-                try scope.execute(create)
-                var steps: [Step: [UInt8]] = [:]
-                for row in try scope.query("SELECT room, number, digest FROM storage_migration") {
-                    steps[Step(room: try row.text(0), number: Int(try row.integer(1)))] = try row.blob(2)
-                }
-                return steps
-            }
+            try await writing(database) { scope in _ = try scope.execute(create) }
         } catch {
             throw .unreadable(StorageError(any: error))
         }

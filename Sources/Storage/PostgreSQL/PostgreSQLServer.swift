@@ -84,10 +84,14 @@ final class PostgreSQLServer: Sendable {
             ("client_encoding", "UTF8"),
         ]
         if purpose == .write { settings.append(("target_session_attrs", "read-write")) }
+        if let mistake = PostgreSQLAddress.mistake(in: url) { throw .unavailable(detail: mistake) }
         settings.append(("dbname", url))
         guard let handle = Self.start(settings) else { throw .unavailable(detail: "no memory for a connection") }
         let connection = PostgreSQLConnection(handle: handle)
+        // With the codes of errors, by which a refusal is told from a server that isn't there.
+        PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
         try Self.finish(handle, deadline: deadline, clock)
+        PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else {
             throw .unavailable(detail: "the connection can't be used in pipeline mode")
@@ -120,8 +124,7 @@ final class PostgreSQLServer: Sendable {
             if next == PGRES_POLLING_OK { return }
             if next == PGRES_POLLING_FAILED { break }
         }
-        let message = String(cString: PQerrorMessage(handle)).split(separator: "\n").first.map(String.init)
-        throw .unavailable(detail: message ?? "no connection to the database server")
+        throw PostgreSQLAddress.refusal(String(cString: PQerrorMessage(handle)))
     }
 
     /// Tells the server our limits, and checks that it is one we can work with.

@@ -36,16 +36,7 @@ package struct CopyMark: Sendable, Hashable {
 
     /// The mark, if there is one.
     package static func find(in scope: any ReadScope, _ dialect: SQLDialect) throws -> CopyMark? {
-        let exists =
-            switch dialect.engine {
-            case .sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'storage_copy'"
-            case .postgresql:
-                """
-                SELECT 1 FROM pg_class
-                WHERE relnamespace = current_schema()::regnamespace AND relname = 'storage_copy'
-                """
-            }
-        guard try scope.first(exists) != nil else { return nil }
+        guard try dialect.hasTable("storage_copy", in: scope) else { return nil }
         let sql = "SELECT phase, token, peer, generation, until > \(dialect.now) FROM storage_copy WHERE id = 1"
         guard let row = try scope.first(sql) else { return nil }
         guard let phase = Phase(rawValue: try row.text(0)) else { throw CopyError.unknownMark(try row.text(0)) }
@@ -73,6 +64,20 @@ package struct CopyMark: Sendable, Hashable {
             """, [.text(phase.rawValue), .text(token), .text(peer)])
     }
 
+    /// As `confirmUse`, without removing anything.
+    static func confirmUsable(_ database: any Database) async throws {
+        guard let mark = try await find(in: database) else { return }
+        try mark.confirmUsable()
+    }
+
+    private func confirmUsable() throws(CopyError) {
+        switch phase {
+        case .moved: throw .moved(to: peer)
+        case .receiving, .complete: throw .unfinished
+        case .capturing, .held: break
+        }
+    }
+
     /// Makes sure that the database may be served.
     ///
     /// What a copy left that was broken off is removed.
@@ -80,13 +85,9 @@ package struct CopyMark: Sendable, Hashable {
     /// - Throws: `CopyError.moved`, `.unfinished`; storage errors.
     package static func confirmUse(of database: any Database, isAlone: Bool) async throws {
         guard let mark = try await find(in: database) else { return }
-        switch mark.phase {
-        case .moved: throw CopyError.moved(to: mark.peer)
-        case .receiving, .complete: throw CopyError.unfinished
-        case .capturing, .held:
-            guard isAlone || !mark.isAlive else { return }
-            await ChangeCapture(database, token: mark.token).remove()
-        }
+        try mark.confirmUsable()
+        guard isAlone || !mark.isAlive else { return }
+        await ChangeCapture(database, token: mark.token).remove()
     }
 }
 

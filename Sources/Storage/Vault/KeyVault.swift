@@ -30,6 +30,21 @@ package enum KeyVaultError: Error, Sendable, Hashable {
     case otherKey
 }
 
+extension KeyVaultError: CustomStringConvertible {
+    /// For the operator.
+    package var description: String {
+        switch self {
+        case .exposed(let path): "\(path) may be read or changed by others than its owner"
+        case .malformed(let path): "\(path) is no file of 64 hexadecimal digits"
+        case .unavailable(let path, let reason): "\(path): \(reason)"
+        case .weakSecret(let lengthMin): "the secret is shorter than \(lengthMin) bytes"
+        case .cannotOpen: "a secret is damaged, or was sealed with another key or for something else"
+        case .unknownVersion(let version): "a secret is of version \(version), which this program doesn't know"
+        case .otherKey: "\(UnfitDatabase.otherKey)"
+        }
+    }
+}
+
 /// Seals small secrets (signing keys, tokens of partners) before they go into the database.
 ///
 /// An envelope is `version (1 byte, 0x01) ‖ key id (4) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`: AES-256-GCM under a key
