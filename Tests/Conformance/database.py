@@ -4,6 +4,7 @@
 `scripts/with-postgresql` has started; otherwise each keeps an SQLite file in its data folder.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -58,6 +59,16 @@ def name_for(folder):
     return "kith_" + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
+def send_to_processes(data, number):
+    """Sends a signal to the server of a data folder: to its first process and to all that it has started."""
+    first = int((data / "postmaster.pid").read_text().split()[0])
+    # The first before it can start others, and then those.
+    os.kill(first, number)
+    for pid in pathlib.Path(f"/proc/{first}/task/{first}/children").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), number)
+
+
 class Cluster(Databases):
     """A PostgreSQL server for one test, which may stop it and start it again."""
 
@@ -98,6 +109,13 @@ class Cluster(Databases):
     def restart(self, mode="immediate"):
         self._control("--mode", mode, "--log", str(self.folder / "server.log"), "restart")
 
+    def freeze(self):
+        """Its processes stand still, while the kernel goes on to take connections and bytes for them."""
+        send_to_processes(self.folder / "data", signal.SIGSTOP)
+
+    def thaw(self):
+        send_to_processes(self.folder / "data", signal.SIGCONT)
+
     def close(self):
         self._keeper.stdin.close()
         self._keeper.wait(timeout=60)
@@ -134,18 +152,10 @@ class Replica(Databases):
 
     def freeze(self):
         """Stops in the middle of whatever it does: it answers nobody, and no connection ends."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGSTOP)
+        send_to_processes(self.data, signal.SIGSTOP)
 
     def thaw(self):
-        for pid in self._processes():
-            os.kill(pid, signal.SIGCONT)
-
-    def _processes(self):
-        """The first process and all that it has started."""
-        first = int((self.data / "postmaster.pid").read_text().split()[0])
-        started = pathlib.Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        return [first, *map(int, started)]
+        send_to_processes(self.data, signal.SIGCONT)
 
     def pause(self):
         """From now on nothing of what it receives is to be seen."""

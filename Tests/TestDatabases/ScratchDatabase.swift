@@ -137,6 +137,7 @@ package struct TestOptions: Sendable {
         // Tests hold groups open, on machines of any speed.
         postgreSQL.idleInTransactionTimeout = .seconds(600)
         postgreSQL.lockTimeout = .seconds(600)
+        postgreSQL.silenceMax = .seconds(600)
         postgreSQL.statementTimeout = .seconds(600)
     }
 

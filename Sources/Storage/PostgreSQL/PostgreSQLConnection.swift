@@ -40,6 +40,7 @@ final class PostgreSQLConnection {
 
     let handle: OpaquePointer
     private let clock = ContinuousClock()
+    private let pulse: PostgreSQLPulse
     private var expected = FIFO<Expectation>()
     private var isMarked = true
     private var statements = PostgreSQLStatements()
@@ -59,8 +60,9 @@ final class PostgreSQLConnection {
     var stop: StopFlag?
 
     /// Takes over a connection that is established.
-    init(handle: OpaquePointer) {
+    init(handle: OpaquePointer, pulse: PostgreSQLPulse) {
         self.handle = handle
+        self.pulse = pulse
     }
 
     deinit {
@@ -154,6 +156,7 @@ final class PostgreSQLConnection {
     private func waitForInput() throws(StorageError) {
         var limit = deadline
         var isCancelled = false
+        let began = clock.now
         while PQisBusy(handle) == 1 {
             let unsent = PQflush(handle)
             // The network failed. What the server said last is still to be had, and tells why: `PQgetResult` gives it,
@@ -162,8 +165,13 @@ final class PostgreSQLConnection {
             var descriptor = pollfd(
                 fd: PQsocket(handle), events: Int16(POLLIN | (unsent > 0 ? POLLOUT : 0)), revents: 0)
             let count = poll(&descriptor, 1, pollTime(until: limit))
-            if count > 0, descriptor.revents & Int16(POLLIN | POLLHUP | POLLERR) != 0, PQconsumeInput(handle) == 0 {
-                return
+            if count > 0, descriptor.revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 {
+                if PQconsumeInput(handle) == 0 { return }
+                pulse.beat()
+            } else if pulse.isSilent(forOneWaitingSince: began) {
+                isSilent = true
+                breakage = PostgreSQLServer.silence
+                throw PostgreSQLServer.silence
             }
             let isStopped = stop?.isRaised ?? false
             guard isStopped || limit.map({ clock.now > $0 }) ?? false else { continue }
@@ -180,11 +188,14 @@ final class PostgreSQLConnection {
         if isCancelled { isSpoilt = true }
     }
 
+    /// Whether the connection was given up because the server stands still: there is no use in trying again.
+    private(set) var isSilent = false
     /// Whether the connection is to be given up after this use.
     private(set) var isSpoilt = false
 
     private func pollTime(until limit: ContinuousClock.Instant?) -> Int32 {
         var time = limit.map { max($0 - clock.now, .zero) } ?? .seconds(60)
+        time = min(time, PostgreSQLPulse.lookInterval)
         if stop != nil { time = min(time, Self.flagInterval) }
         return Int32(clamping: time.wholeMicroseconds / 1000 + 1)
     }

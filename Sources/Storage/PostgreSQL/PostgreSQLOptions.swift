@@ -14,6 +14,11 @@ package struct PostgreSQLOptions: Sendable {
     package var groupDurationMax = Duration.milliseconds(25)
     /// How long to try to connect.
     package var connectTimeout = Duration.seconds(3)
+    /// When nothing was heard from the server for so long, although somebody waits for it, it is asked for a sign of life.
+    package var silenceMax = Duration.milliseconds(750)
+    /// A server that gives none within this time stands still: whoever waits for it is told that it is unavailable. With
+    /// `silenceMax` and `connectTimeout` this bounds how long a request may wait.
+    package var knockTimeout = Duration.seconds(2)
     /// How long to wait for the groups of other processes; then `.busy`.
     package var lockTimeout = Duration.seconds(4)
     /// A statement that takes longer is ended by the server. Reads have a limit of their own.

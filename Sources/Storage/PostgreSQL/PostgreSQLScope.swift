@@ -118,7 +118,7 @@ final class PostgreSQLReader: PostgreSQLScope {
         } catch {
             self.connection = nil
         }
-        if let breakage = connection.breakage, case .unavailable = breakage { hasLostConnection = true }
+        if let breakage = connection.breakage, case .unavailable = breakage { hasLostConnection = !connection.isSilent }
         if connection.isSpoilt || connection.breakage != nil { self.connection = nil }
     }
 

@@ -16,7 +16,10 @@ final class PostgreSQLServer: Sendable {
     private struct Reach {
         var pause: Duration
         var notBefore: ContinuousClock.Instant?
+        /// Why the last attempt failed; nil when it didn't.
         var refusal: StorageError?
+        /// Attempts under way.
+        var attempts = 0
         var connections = 0
         var failures = 0
     }
@@ -25,6 +28,7 @@ final class PostgreSQLServer: Sendable {
     private static let versionMin: Int64 = 150_000
 
     let options: PostgreSQLOptions
+    let pulse: PostgreSQLPulse
     private let url: String
     private let randomness: any Randomness
     private let clock = ContinuousClock()
@@ -35,29 +39,37 @@ final class PostgreSQLServer: Sendable {
         self.options = options
         self.randomness = randomness
         reach = Mutex(Reach(pause: options.pauseMin))
+        pulse = PostgreSQLPulse(silenceMax: options.silenceMax) { Self.isAnswering(url, within: options.knockTimeout) }
     }
 
     /// Connections opened so far, and attempts that failed.
     var attempts: (opened: Int, failed: Int) { reach.withLock { ($0.connections, $0.failures) } }
 
-    /// Opens a connection. Blocks for at most the connect timeout; not at all for a while after an attempt failed, lest
-    /// everybody wait for a server that isn't there.
+    /// Opens a connection. Blocks for at most the connect timeout; not at all for a while after an attempt failed, nor
+    /// while somebody else tries again or the server stands still, lest everybody wait for a server that isn't there.
     func connect(_ purpose: PostgreSQLPurpose) throws(StorageError) -> PostgreSQLConnection {
+        if pulse.isStillSilent() { throw Self.silence }
         let now = clock.now
         let refusal: StorageError? = reach.withLock { reach in
-            guard let notBefore = reach.notBefore, now < notBefore else { return nil }
-            return reach.refusal
+            guard let known = reach.refusal, reach.attempts > 0 || reach.notBefore.map({ now < $0 }) ?? false else {
+                reach.attempts += 1
+                return nil
+            }
+            return known
         }
         if let refusal { throw refusal }
+        defer { reach.withLock { $0.attempts -= 1 } }
         do throws(StorageError) {
             let connection = try open(purpose, deadline: now + options.connectTimeout)
             reach.withLock { reach in
                 reach.pause = options.pauseMin
                 reach.notBefore = nil
+                reach.refusal = nil
                 reach.connections += 1
             }
             return connection
         } catch {
+            if error == Self.silence { pulse.miss(began: now) }
             holdBack(error)
             throw error
         }
@@ -87,7 +99,7 @@ final class PostgreSQLServer: Sendable {
         if let mistake = PostgreSQLAddress.mistake(in: url) { throw .unavailable(detail: mistake) }
         settings.append(("dbname", url))
         guard let handle = Self.start(settings) else { throw .unavailable(detail: "no memory for a connection") }
-        let connection = PostgreSQLConnection(handle: handle)
+        let connection = PostgreSQLConnection(handle: handle, pulse: pulse)
         // With the codes of errors, by which a refusal is told from a server that isn't there.
         PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
         try Self.finish(handle, deadline: deadline, clock)
@@ -100,6 +112,22 @@ final class PostgreSQLServer: Sendable {
         try prepare(connection, purpose)
         connection.deadline = nil
         return connection
+    }
+
+    /// What is told of a server that stands still.
+    static let silence = StorageError.unavailable(detail: "the database server doesn't answer")
+
+    /// Whether somebody says anything at all, be it that we may not come in.
+    private static func isAnswering(_ url: String, within limit: Duration) -> Bool {
+        guard let handle = start([("application_name", "kith knock"), ("dbname", url)]) else { return true }
+        defer { PQfinish(handle) }
+        let clock = ContinuousClock()
+        do throws(StorageError) {
+            try finish(handle, deadline: clock.now + limit, clock)
+            return true
+        } catch {
+            return error != silence
+        }
     }
 
     private static func start(_ settings: [(String, String)]) -> OpaquePointer? {
@@ -116,10 +144,13 @@ final class PostgreSQLServer: Sendable {
         var next = PGRES_POLLING_WRITING
         while PQstatus(handle) != CONNECTION_BAD {
             let events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT
-            let time = Int32(clamping: (deadline - clock.now).wholeMicroseconds / 1000)
-            guard time > 0 else { throw .unavailable(detail: "the database server doesn't answer") }
+            // Looked at once more when the time is over: it may be us who stood still.
+            let time = max(deadline - clock.now, .zero).wholeMicroseconds / 1000
             var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
-            guard poll(&descriptor, 1, time) > 0 else { continue }
+            guard poll(&descriptor, 1, Int32(clamping: time)) > 0 else {
+                guard clock.now < deadline else { throw silence }
+                continue
+            }
             next = PQconnectPoll(handle)
             if next == PGRES_POLLING_OK { return }
             if next == PGRES_POLLING_FAILED { break }
@@ -145,7 +176,7 @@ final class PostgreSQLServer: Sendable {
             [.milliseconds(statement), .milliseconds(idle), .milliseconds(options.lockTimeout)], answer)
         try connection.settle()
         if let failure = connection.failure { throw failure.error }
-        guard let row = answer.rows.first else { throw .unavailable(detail: "the database server doesn't answer") }
+        guard let row = answer.rows.first else { throw Self.silence }
         let version = try row.integer(0)
         guard version >= Self.versionMin else {
             throw .unavailable(detail: "PostgreSQL 15 or newer is needed; the server is \(version / 10_000)")
