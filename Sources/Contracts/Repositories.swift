@@ -68,3 +68,12 @@ package protocol Repositories: Sendable {
     /// What is held of the repository, or nil. In constant time.
     func figures(of did: DID) async throws -> RepositoryFigures?
 }
+
+/// Proofs of what repositories of this server hold.
+package protocol RecordProofs: Sendable {
+    /// What proves, by the present commit, which record is at `path`, or that there is none.
+    ///
+    /// Whoever asks answers for who may see it.
+    /// - Returns: an archive as `RecordProof` reads it; nil when no such repository is here.
+    func proof(of path: RepositoryPath, in did: DID) async throws -> [UInt8]?
+}

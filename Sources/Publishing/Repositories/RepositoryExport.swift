@@ -1,12 +1,13 @@
 package import ATProtocol
 import Base
+import Contracts
 package import Storage
 
 /// Makes archives of repositories.
 ///
 /// A whole export reads records in order of their paths while walking the tree in pre-order, so both meet without a
 /// look-up and memory stays O(depth). Spec: https://atproto.com/specs/repository#car-file-serialization
-package struct RepositoryExport: Sendable {
+package struct RepositoryExport: RecordProofs {
     let database: any Database
 
     package init(database: any Database) {
@@ -110,21 +111,23 @@ package struct RepositoryExport: Sendable {
     }
 
     /// The proof of a record's presence or absence: commit, the nodes on its way and, if there is one, the record.
-    package func proof(of path: RepositoryPath, in did: DID) async throws -> [UInt8] {
+    ///
+    /// - Returns: an archive as `RecordProof` reads it; nil when there is no such repository.
+    package func proof(of path: RepositoryPath, in did: DID) async throws -> [UInt8]? {
         try await database.read { scope in
-            guard let row = try RepositoryStore.repository(did, in: scope) else {
-                throw RepositoryReadError.repositoryNotFound
-            }
+            guard let row = try RepositoryStore.repository(did, in: scope) else { return nil }
             let (nodes, value) = try LoadingSource(tree: row.tree, scope: scope).reading { source in
                 try TreeProof.path(to: Array(path.string.utf8), root: row.data, source: source)
             }
-            var archive = CARWriter.header(roots: [row.commit])
-            CARWriter.append(row.commit, row.commitBytes, to: &archive)
-            for node in nodes { CARWriter.append(node.cid, node.bytes, to: &archive) }
-            if let value, let record = try RepositoryStore.record(path.string, tree: row.tree, in: scope) {
-                CARWriter.append(value, record.value, to: &archive)
+            var record: CARBlock?
+            if let value {
+                guard let stored = try RepositoryStore.record(path.string, tree: row.tree, in: scope),
+                    stored.cid == value
+                else { throw RepositoryError.missingBlock(value) }
+                record = CARBlock(cid: value, bytes: stored.value)
             }
-            return archive
+            return RecordProof.archive(
+                commit: CARBlock(cid: row.commit, bytes: row.commitBytes), nodes: nodes, record: record)
         }
     }
 

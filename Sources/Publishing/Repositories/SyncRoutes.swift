@@ -61,7 +61,10 @@ package struct SyncRoutes: Sendable {
         let did = try input.did("did")
         try await reader.admit(did, for: call.caller)
         let path = RepositoryPath(try input.collection(), try input.key("rkey"))
-        return .bytes(try await export.proof(of: path, in: did), contentType: CARWriter.mimeType)
+        guard let proof = try await export.proof(of: path, in: did) else {
+            throw RepositoryReadError.repositoryNotFound
+        }
+        return .bytes(proof, contentType: CARWriter.mimeType)
     }
 
     @Sendable private func getBlocks(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
