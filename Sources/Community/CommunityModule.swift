@@ -10,12 +10,12 @@ package struct CommunityRules: Sendable {
     package init(database: any Database) {
         policies = CommunityPolicies(database: database)
         `guard` = CommunityGuard()
-        observers = [CommunityObserver(policies: policies)]
+        observers = [CommunityObserver(policies: policies), AttestationObserver()]
     }
 }
 
 /// The Community wing.
 package struct CommunityModule: Sendable {
     /// The wing's part of the schema, in the order in which it is applied.
-    package static let migrations: [Migration] = CommunitySchema.migrations
+    package static let migrations: [Migration] = CommunitySchema.migrations + AttestationSchema.migrations
 }

@@ -82,3 +82,12 @@ package protocol IdentityDirectory: Sendable {
     /// The DID that `handle` points to, here or elsewhere; nil when it points nowhere.
     func resolve(_ handle: Handle) async throws -> DID?
 }
+
+/// What proves an identity to others, beside its document.
+package protocol IdentityEvidence: IdentityDirectory {
+    /// The document of `did` as it is now, past every cache: for one that no longer fits what its key signed.
+    func currentDocument(of did: DID) async throws -> DIDDocument
+    /// The operations in force of a did:plc that is registered here, the first to the latest, as `/:did/log` of its
+    /// directory shows them; nil for any other.
+    func operations(of did: DID) async throws -> DataValue?
+}

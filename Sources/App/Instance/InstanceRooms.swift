@@ -72,6 +72,10 @@ struct InstanceRooms: Sendable {
             (.identity, identity.addRoutes), (.repositories, repositories.addRoutes), (.blobs, blobs.addRoutes),
             (.firehose, firehose.addRoutes),
             (
+                .repositories,
+                Self.attestations(store, foundation, community.policies, repositories, outside, surroundings).add
+            ),
+            (
                 .pages,
                 {
                     StartRoutes(place: configuration.place, accounts: foundation.accounts).add(to: &$0)
@@ -108,6 +112,21 @@ struct InstanceRooms: Sendable {
             instance: BackedUpInstance(
                 name: configuration.name.authority, did: foundation.configuration.serviceDID.string,
                 version: KithVersion.number), credentials: configuration.backupCredentials)
+    }
+
+    private static func attestations(
+        _ store: InstanceStore, _ foundation: IdentityFoundation, _ policies: CommunityPolicies,
+        _ repositories: RepositoriesModule, _ outside: OutsideWorld, _ surroundings: Surroundings
+    ) -> AttestationRoutes {
+        let (clock, directory) = (surroundings.clock, foundation.directory)
+        return AttestationRoutes(
+            service: AttestationService(
+                AttestationService.Foundation(
+                    database: store.database, door: repositories.writer, proofs: repositories.export,
+                    accounts: foundation.accounts, keys: foundation.keys, identities: directory, policies: policies,
+                    vault: store.vault,
+                    remote: RemoteAttestations(identities: directory, client: outside.client, clock: clock),
+                    clock: clock, randomness: surroundings.randomness)))
     }
 
     private static func router(

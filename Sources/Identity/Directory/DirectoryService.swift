@@ -6,7 +6,7 @@ package import Storage
 /// Identities: documents and handles of everybody, and the did:plc identities of the accounts that live here.
 ///
 /// - Spec: https://atproto.com/specs/did, https://atproto.com/specs/handle
-package final class DirectoryService: IdentityDirectory {
+package final class DirectoryService: IdentityEvidence {
     /// What is known of an identity changed: its DID.
     private static let changed = AnnouncementTopic("identities", payloads: .all)
 
@@ -64,6 +64,16 @@ package final class DirectoryService: IdentityDirectory {
 
     package func document(of did: DID) async throws -> DIDDocument {
         try await document(of: did, freshness: .cached)
+    }
+
+    package func currentDocument(of did: DID) async throws -> DIDDocument {
+        try await document(of: did, freshness: .fresh)
+    }
+
+    package func operations(of did: DID) async throws -> DataValue? {
+        guard did.isPLC else { return nil }
+        let log = try await embedded.log(of: did)
+        return log.head == nil ? nil : log.logValue
     }
 
     /// The document of `did`.
