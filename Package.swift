@@ -153,7 +153,8 @@ let package = Package(
         .testTarget(
             name: "AppTests",
             dependencies: [
-                "App", "Identity", "Publishing", "Hosting", "Contracts", "Storage", "TestDatabases", "Web",
+                "App", "Identity", "Publishing", "Community", "Hosting", "Contracts", "Storage", "TestDatabases",
+                "Web",
                 "ATProtocol", "Base",
                 asyncHTTPClient,
                 nioCore,

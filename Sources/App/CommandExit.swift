@@ -27,6 +27,7 @@ package struct CommandFailure: Sendable {
         report =
             switch error {
             case AdministrationError.unsound(let report), DatabaseCommandError.differs(_, let report): report
+            case let error as AttestationFileError: error.report
             default: nil
             }
     }
@@ -64,6 +65,7 @@ package struct CommandFailure: Sendable {
         case is DatabaseCommandError: (1, "NotMoved")
         case AdministrationError.unreachable: (69, "Unreachable")
         case AdministrationError.refused(let status, let name, _): (status < 500 ? 65 : 70, name)
+        case let error as AttestationFileError: error.kind
         case AdministrationError.file: (66, "FileUnusable")
         case AdministrationError.unsound: (65, "Unsound")
         case is RepositoryError: (65, "InvalidRepository")

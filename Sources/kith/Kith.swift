@@ -11,6 +11,7 @@ struct Kith: AsyncParsableCommand {
             ServeCommand.self, AccountCommand.self, InviteCommand.self, PartnerCommand.self,
             AuditCommand.self, RepoCommand.self, DatabaseCommand.self,
             BackupCommand.self,
+            AttestationCommand.self,
             RoutesCommand.self,
             ConfigurationCommand.self,
             VersionCommand.self,

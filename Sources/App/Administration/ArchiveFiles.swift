@@ -45,7 +45,7 @@ package enum ArchiveFiles {
     }
 
     /// Asks the instance of the configuration where there is one, else one in a folder that is thrown away.
-    private static func lookingUp<Result: Sendable>(
+    static func lookingUp<Result: Sendable>(
         _ configuration: Configuration, _ body: (AdministrationClient) async throws -> Result
     ) async throws -> Result {
         guard !DataDirectory(configuration.data).holdsInstance else {
