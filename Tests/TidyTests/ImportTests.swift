@@ -14,7 +14,8 @@ struct ImportTests {
         "Community": ["Base", "ATProtocol", "Contracts", "Storage", "Web"],
         "Hosting": ["Base", "ATProtocol", "Contracts", "Storage"],
         "Pages": ["Base", "ATProtocol", "Contracts", "Web"],
-        "App": ["Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Community", "Hosting",
+        "App": [
+            "Base", "ATProtocol", "Contracts", "Storage", "Web", "Identity", "Publishing", "Community", "Hosting",
             "Pages",
         ],
         "kith": ["App", "Base", "Hosting"],

@@ -5,7 +5,7 @@ import Testing
 @testable import Web
 
 /// Compressed bodies in both directions.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct CompressionTests {
     private static let options: TestServerOptions = {
         var options = TestServerOptions { routes in

@@ -6,7 +6,7 @@ import Testing
 @testable import Web
 
 /// HTTP/1.1 itself: keep-alive, pipelining, broken and slow clients.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ConnectionTests {
     private static let options = TestServerOptions { routes in
         routes.get("/small", access: .anyone) { _ in .text("small") }

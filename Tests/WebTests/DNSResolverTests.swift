@@ -6,7 +6,7 @@ import Testing
 @testable import Web
 
 /// c-ares against a name server of our own on loopback.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct DNSResolverTests {
     private func withResolver(
         _ zone: [String: [FakeNameServer.Record]],

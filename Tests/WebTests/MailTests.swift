@@ -7,7 +7,7 @@ import Testing
 @testable import Web
 
 /// Letters: their form, and handing them to a server of our own on loopback.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct MailTests {
     private static let sender = "noreply@kith.test"
 

@@ -5,7 +5,7 @@ import Testing
 @testable import Web
 
 /// Counting, and the text that Prometheus reads.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct MetricsTests {
     @Test func text() {
         let registry = MetricRegistry()

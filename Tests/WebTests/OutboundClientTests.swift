@@ -5,7 +5,7 @@ import Testing
 @testable import Web
 
 /// The guarded client: where it goes, where it doesn't, and how much it takes.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct OutboundClientTests {
     /// Answers from a table and remembers what it was asked.
     private final class TableResolver: NameResolver {

@@ -5,7 +5,7 @@ import Testing
 @testable import Web
 
 /// Token buckets under a clock that the test moves, and what they do to requests.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct RateLimitTests {
     private static let three = RateLimit(name: "three", points: 3, window: .seconds(30))
 

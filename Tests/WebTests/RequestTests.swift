@@ -5,7 +5,7 @@ import Testing
 @testable import Web
 
 /// What handlers can ask of a request, and how lexicons shape a call.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct RequestTests {
     @Test func heads() {
         let head = RequestHead(

@@ -6,7 +6,7 @@ import Testing
 @testable import Web
 
 /// What the router makes of verbs, names, parameters and bodies, over real sockets.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct RoutingTests {
     private static let options: TestServerOptions = {
         var options = TestServerOptions { routes in

@@ -6,7 +6,7 @@ import Testing
 @testable import Web
 
 /// How a server ends: nothing new, what was accepted finishes, nobody waits for ever.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ShutdownTests {
     @Test func acceptedRequestsFinish() async throws {
         let (started, start) = AsyncStream<Void>.makeStream()

@@ -7,7 +7,7 @@ import Testing
 @testable import Web
 
 /// What happens when a subscriber doesn't read: the sender waits, memory stays bounded, others go on.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct WebSocketBackPressureTests {
     private static func options(
         _ handler: @escaping TestRouter.SubscriptionHandler

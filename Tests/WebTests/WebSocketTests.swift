@@ -7,7 +7,7 @@ import Testing
 @testable import Web
 
 /// Subscriptions: the handshake, what goes out, what may come in, and how they end.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct WebSocketTests {
     private static func options(
         _ handler: @escaping TestRouter.SubscriptionHandler

@@ -9,7 +9,7 @@ import Testing
 @testable import Web
 
 /// What is made of an answer ahead of its reader: little, however late the event loop is.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct WriteAccountTests {
     /// Answers everything with an endless stream.
     private struct Endless: HTTPResponder {

@@ -65,13 +65,3 @@ extension AccountService {
             of: did, signer: signer, announced: account.isAnnounced && hosting.isActive, in: write)
     }
 }
-
-extension AccountStore {
-    /// Accounts behind `did`, by DID.
-    fileprivate static func page(after did: String, limit: Int, in scope: any ReadScope) throws -> [AccountRow] {
-        try scope.query(
-            "SELECT \(AccountRow.columns) FROM account WHERE did > $1 ORDER BY did LIMIT $2",
-            [.text(did), .integer(limit)]
-        ).map { try AccountRow($0) }
-    }
-}

@@ -1,5 +1,5 @@
-import Base
 package import ATProtocol
+import Base
 package import Contracts
 package import Storage
 

@@ -90,6 +90,14 @@ enum AccountStore {
         ).map { try DID(parsing: $0.text(0)) }
     }
 
+    /// Accounts behind `did`, by DID.
+    static func page(after did: String, limit: Int, in scope: any ReadScope) throws -> [AccountRow] {
+        try scope.query(
+            "SELECT \(AccountRow.columns) FROM account WHERE did > $1 ORDER BY did LIMIT $2",
+            [.text(did), .integer(limit)]
+        ).map { try AccountRow($0) }
+    }
+
     /// Approved accounts, the newest first.
     static func newest(limit: Int, in scope: any ReadScope) throws -> [AccountRow] {
         try scope.query(

@@ -27,15 +27,20 @@ extension BlobLedger: BlobHoldings {
     }
 
     package func blobs(after last: HeldBlob?, limit: Int, in scope: any ReadScope) throws -> [HeldBlob] {
-        try scope.query(
+        let rows = try scope.query(
             """
-            SELECT b.repository, r.did, b.cid, b.size, b.location FROM blob b JOIN repository r ON r.id = b.repository
-            WHERE b.repository > $1 OR (b.repository = $1 AND b.cid > $2) ORDER BY b.repository, b.cid LIMIT $3
-            """, [.integer(last?.repository ?? .min), .blob(last?.cid.bytes ?? []), .integer(limit)]
-        ).map { row in
-            HeldBlob(
-                repository: try row.integer(0), did: try DID(parsing: row.text(1)), cid: try CID(bytes: row.blob(2)),
-                sizeBytes: try row.integer(3), location: try BlobLocation(parsing: row.text(4)))
+            SELECT repository, cid, size, location FROM blob
+            WHERE repository > $1 OR (repository = $1 AND cid > $2) ORDER BY repository, cid LIMIT $3
+            """, [.integer(last?.repository ?? .min), .blob(last?.cid.bytes ?? []), .integer(limit)])
+        let owners = try RepositoryStore.owners(of: Set(rows.map { try $0.integer(0) }), in: scope)
+        // A blob goes in the transaction in which its repository goes: none is without an owner.
+        return try rows.compactMap { row in
+            let repository = try row.integer(0)
+            return try owners[repository].map { did in
+                HeldBlob(
+                    repository: repository, did: did, cid: try CID(bytes: row.blob(1)),
+                    sizeBytes: try row.integer(2), location: try BlobLocation(parsing: row.text(3)))
+            }
         }
     }
 

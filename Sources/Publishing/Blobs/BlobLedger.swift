@@ -97,6 +97,25 @@ package struct BlobLedger: Sendable {
             [.integer(tree), .blob(cid.bytes), .text(path)])
     }
 
+    /// Takes the mentions over to a tree of the same records but those at `leftOut`.
+    func copyMentions(
+        from old: Int64, to new: Int64, leftOut: [String], in scope: any WriteScope
+    ) throws {
+        try scope.execute(
+            "INSERT INTO blob_reference (tree, cid, path) SELECT $2, cid, path FROM blob_reference WHERE tree = $1",
+            [.integer(old), .integer(new)])
+        for path in leftOut { _ = try release(path: path, tree: new, in: scope) }
+    }
+
+    /// Removes up to `limit` mentions of a tree that is going; returns how many.
+    func removeMentions(tree: Int64, limit: Int, in scope: any WriteScope) throws -> Int {
+        try scope.execute(
+            """
+            DELETE FROM blob_reference WHERE tree = $1 AND path IN
+                (SELECT path FROM blob_reference WHERE tree = $1 LIMIT $2)
+            """, [.integer(tree), .integer(limit)])
+    }
+
     private func isMentioned(_ cid: CID, tree: Int64, in scope: any ReadScope) throws -> Bool {
         try scope.first(
             "SELECT 1 FROM blob_reference WHERE tree = $1 AND cid = $2 LIMIT 1", [.integer(tree), .blob(cid.bytes)])

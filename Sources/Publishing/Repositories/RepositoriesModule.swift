@@ -122,7 +122,11 @@ struct TreeDisposal: Sendable {
         try await database.write { try RepositoryStore.retireAbandoned(before: moment, in: $0) }
         while let tree = try await database.read({ try RepositoryStore.nextDisposal(in: $0) }) {
             while try await !database.write({ scope in
-                try RepositoryStore.removeBatch(tree: tree, limit: Self.batchCount, in: scope)
+                let rows = try RepositoryStore.removeBatch(tree: tree, limit: Self.batchCount, in: scope)
+                let mentions = try BlobLedger().removeMentions(tree: tree, limit: Self.batchCount, in: scope)
+                guard rows == 0, mentions == 0 else { return false }
+                try RepositoryStore.disposed(tree: tree, in: scope)
+                return true
             }) {
                 try await sleeper.sleep(for: Self.pause)
             }

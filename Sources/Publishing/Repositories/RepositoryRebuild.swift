@@ -136,7 +136,8 @@ package struct RepositoryRebuild: Sendable {
         }
         let commit = try Commit(did: did, rev: rev, data: data, signer: signer)
         try await adopt(
-            tree: tree, commit: commit, counts: (count, nodeCount), collections: collections, before: before)
+            tree: tree, commit: commit, counts: (count, nodeCount), collections: collections, leftOut: leftOut,
+            before: before)
         writer.forget(did)
         return (RepositoryHead(did: did, commit: commit.cid, rev: rev, data: data), leftOut)
     }
@@ -149,7 +150,7 @@ package struct RepositoryRebuild: Sendable {
 
     private func adopt(
         tree: Int64, commit: Commit, counts: (records: Int, nodes: Int), collections: Set<String>,
-        before: RepositoryRow
+        leftOut: [String], before: RepositoryRow
     ) async throws {
         let (log, accounts, rules, now) = (log, accounts, writer.rules, clock.now())
         try await database.write { scope in
@@ -158,8 +159,9 @@ package struct RepositoryRebuild: Sendable {
                     tree, commit: commit, recordCount: counts.records, nodeCount: counts.nodes, over: before, in: scope)
             else { throw RepositoryWriteError.contended }
             try RepositoryStore.replaceCollections(collections, repository: before.id, in: scope)
-            try RepositoryStore.moveMentions(from: before.tree, to: tree, in: scope)
-            try BlobLedger().recountExpected(repository: before.id, tree: tree, in: scope)
+            let ledger = BlobLedger()
+            try ledger.copyMentions(from: before.tree, to: tree, leftOut: leftOut, in: scope)
+            try ledger.recountExpected(repository: before.id, tree: tree, in: scope)
             try rules.retell(tree: tree, of: before.did, in: scope)
             guard try accounts.standing(of: before.did, in: scope)?.status == .approved else { return }
             var blocks = CARWriter.header(roots: [commit.cid])

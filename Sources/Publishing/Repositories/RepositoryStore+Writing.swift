@@ -203,16 +203,6 @@ extension RepositoryStore {
             """, [.integer(tree)])
     }
 
-    /// Takes the mentions of blobs over to a tree of the same records.
-    static func moveMentions(from old: Int64, to new: Int64, in scope: any WriteScope) throws {
-        try scope.execute(
-            """
-            INSERT INTO blob_reference (tree, cid, path)
-                SELECT $2, f.cid, f.path FROM blob_reference f JOIN record r ON r.tree = $2 AND r.path = f.path
-                WHERE f.tree = $1
-            """, [.integer(old), .integer(new)])
-    }
-
     static func replaceCollections(
         _ collections: some Sequence<String>, repository: Int64, in scope: any WriteScope
     ) throws {
@@ -239,21 +229,22 @@ extension RepositoryStore {
             [.integer(moment.microseconds)])
     }
 
-    /// Removes up to `limit` rows of a disposed tree from each table; true when nothing is left.
-    static func removeBatch(tree: Int64, limit: Int, in scope: any WriteScope) throws -> Bool {
+    /// Removes up to `limit` rows of a disposed tree from each table; returns how many.
+    static func removeBatch(tree: Int64, limit: Int, in scope: any WriteScope) throws -> Int {
         var removed = 0
-        for (table, column) in [
-            ("record", "path"), ("node", "cid"), ("record_subject", "path"), ("blob_reference", "path"),
-        ] {
+        for (table, column) in [("record", "path"), ("node", "cid"), ("record_subject", "path")] {
             removed += try scope.execute(
                 """
                 DELETE FROM \(table) WHERE tree = $1 AND \(column) IN
                     (SELECT \(column) FROM \(table) WHERE tree = $1 LIMIT $2)
                 """, [.integer(tree), .integer(limit)])
         }
-        if removed > 0 { return false }
+        return removed
+    }
+
+    /// Strikes a tree of which nothing is left off the list.
+    static func disposed(tree: Int64, in scope: any WriteScope) throws {
         try scope.execute("DELETE FROM tree_disposal WHERE tree = $1", [.integer(tree)])
-        return true
     }
 }
 

@@ -45,6 +45,16 @@ package enum RepositoryStore {
         ).map(repository)
     }
 
+    /// Whose the repositories numbered `ids` are.
+    static func owners(of ids: Set<Int64>, in scope: any ReadScope) throws -> [Int64: DID] {
+        var owners: [Int64: DID] = [:]
+        for id in ids {
+            let row = try scope.first("SELECT did FROM repository WHERE id = $1", [.integer(id)])
+            owners[id] = try row.map { try DID(parsing: $0.text(0)) }
+        }
+        return owners
+    }
+
     /// Repositories with records of `collection` after the one numbered `id`.
     static func repositories(
         with collection: NSID, after id: Int64, limit: Int, in scope: any ReadScope

@@ -6,7 +6,7 @@ import Testing
 @testable import Storage
 
 /// A bucket that fails: tried again where that helps, given up in time, and nothing acknowledged that it may not have.
-@Suite(.timeLimit(.minutes(1))) struct FailingBucketTests: BucketTest {
+@Suite(.timeLimit(.minutes(10))) struct FailingBucketTests: BucketTest {
     let random = SeededRandomness(seed: 5)
     let spool: ScratchDirectory
 

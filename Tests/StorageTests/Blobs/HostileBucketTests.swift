@@ -6,7 +6,7 @@ import Testing
 @testable import Storage
 
 /// A bucket that breaks off, stalls and lies when it is read or listed: nobody gets wrong bytes.
-@Suite(.timeLimit(.minutes(1))) struct HostileBucketTests: BucketTest {
+@Suite(.timeLimit(.minutes(10))) struct HostileBucketTests: BucketTest {
     let random = SeededRandomness(seed: 5)
     let spool: ScratchDirectory
 
