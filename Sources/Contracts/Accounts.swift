@@ -87,7 +87,7 @@ package protocol IdentityDirectory: Sendable {
 package protocol IdentityEvidence: IdentityDirectory {
     /// The document of `did` as it is now, past every cache: for one that no longer fits what its key signed.
     func currentDocument(of did: DID) async throws -> DIDDocument
-    /// The operations in force of a did:plc that is registered here, the first to the latest, as `/:did/log` of its
-    /// directory shows them; nil for any other.
+    /// The operations in force of a did:plc, the first to the latest, as `/:did/log` of its directory shows them; nil for
+    /// other identities. Another directory is asked each time.
     func operations(of did: DID) async throws -> DataValue?
 }

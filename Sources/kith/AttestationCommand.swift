@@ -18,8 +18,8 @@ struct AttestationCommand: AsyncParsableCommand {
                 The community's signed commit must prove the record, and every field that is disclosed must be one that the \
                 community signed. Unless told otherwise the instance asks the community whether it still states it.
 
-                Exit code 0 when the attestation holds, 65 when it does not, 69 when the file holds but nobody could be asked \
-                whether the attestation still does.
+                Exit code 0 when the attestation holds, 65 when it does not, 69 when the file holds in itself but nothing tells \
+                whether the attestation does: nobody could be asked, or offline only the file says whose key it is.
 
                   kith attestation verify seeds.json
                   kith attestation verify seeds.json --offline
@@ -31,7 +31,7 @@ struct AttestationCommand: AsyncParsableCommand {
         var file: String
         @Flag(help: "Ask nobody: the attestation may have been taken back since.")
         var offline = false
-        @Option(help: "The community's key, for --offline; without it what the file proves of the key is told.")
+        @Option(help: "The community's key, for --offline, where the file doesn't prove whose key it is.")
         var key: String?
 
         func run() async throws {

@@ -72,9 +72,15 @@ struct AttestationFilesTests {
         #expect(output.text.contains("Keeper of seeds"))
         let pinned = try await verify(file(), key: signer.publicKey)
         #expect(try DataValue(json: Array(pinned.json.utf8))["key"] == "known")
-        let bare = try await verify(file(withOperations: false))
-        #expect(try DataValue(json: Array(bare.json.utf8))["key"] == "stated")
-        #expect(bare.text.contains("--key"))
+    }
+
+    @Test func aKeyThatOnlyTheFileVouchesForIsNotTaken() async throws {
+        let bare = try file(withOperations: false)
+        let ended = try await failure(bare)
+        #expect(ended.code == 69 && ended.name == "Unconfirmed")
+        #expect(ended.report?.value["key"] == "stated" && ended.report?.value["valid"] == nil)
+        let pinned = try await verify(bare, key: signer.publicKey)
+        #expect(try DataValue(json: Array(pinned.json.utf8))["valid"] == true)
     }
 
     @Test func anythingElseEndsWith65() async throws {

@@ -9,7 +9,7 @@ package enum AttestationFileError: Error, Sendable, CustomStringConvertible {
     case unsound(String)
     /// It was so, and is no longer.
     case ended(Ending, CommandOutput)
-    /// The file holds, but whether the attestation still does could not be found out.
+    /// The file holds in itself, but whether the attestation does could not be found out.
     case unconfirmed(String, CommandOutput)
 
     /// How an attestation ends.
@@ -24,7 +24,8 @@ package enum AttestationFileError: Error, Sendable, CustomStringConvertible {
         case .ended(.revoked, _): "the community has taken the attestation back"
         case .ended(.replaced, _): "the community states something else now"
         case .ended(.suspended, _): "the community is suspended"
-        case .unconfirmed(let reason, _): "the file holds, but whether the attestation still does is unknown: \(reason)"
+        case .unconfirmed(let reason, _):
+            "the file holds in itself, but whether the attestation does is unknown: \(reason)"
         }
     }
 
@@ -86,7 +87,15 @@ package enum AttestationFiles {
         guard !verified.record.isExpired(at: clock.now()) else {
             throw AttestationFileError.ended(.expired, report.output(isValid: false))
         }
-        guard mode == .online else { return report.output(isValid: true) }
+        guard mode == .online else {
+            // Whoever makes up a file makes up a key for it, too.
+            guard verified.grounds != .stated else {
+                throw AttestationFileError.unconfirmed(
+                    "only the file says whose key it is; give the key with --key, or ask online",
+                    report.output(isValid: nil))
+            }
+            return report.output(isValid: true)
+        }
         return try await ArchiveFiles.lookingUp(configuration) { client in
             try await confirm(verified, report, client)
         }
@@ -164,7 +173,7 @@ struct AttestationReport: Sendable {
             switch isValid {
             case true?: confirmedAt == nil ? "held when it was shown" : "holds"
             case false?: "does not hold"
-            case nil: "held when it was shown"
+            case nil: "unknown"
             }
         return CommandOutput(.map(map), text: TextTable(nil, rows + [["verdict", verdict]]).text)
     }
@@ -173,7 +182,7 @@ struct AttestationReport: Sendable {
         switch grounds {
         case .known: "the community's"
         case .identityLog: "tied to the community's DID by its operations"
-        case .stated: "only the file says that it is the community's; compare it with --key, or ask online"
+        case .stated: "only the file says that it is the community's"
         }
     }
 }

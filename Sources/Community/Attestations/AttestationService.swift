@@ -83,7 +83,7 @@ package struct AttestationService: Sendable {
     ///
     /// - Throws: `CommunityError`; `AttestationError`.
     package func issue(_ statement: Statement, in community: DID, by caller: Caller) async throws -> Issued {
-        try await admit(caller, to: community)
+        try await admitDeed(caller, to: community)
         if let end = statement.expiresAt, end.timestamp <= base.clock.now() {
             throw AttestationError.invalidRequest("expiresAt lies in the past")
         }
@@ -121,7 +121,7 @@ package struct AttestationService: Sendable {
     ///
     /// - Throws: `CommunityError`; `AttestationError.notFound`.
     package func delete(_ key: RecordKey, in community: DID, by caller: Caller) async throws {
-        try await admit(caller, to: community)
+        try await admitDeed(caller, to: community)
         try await base.door.transact(on: [community]) { transaction in
             let path = RepositoryPath(AttestationRecord.collection, key)
             guard try transaction.record(path, of: community) != nil else { throw AttestationError.notFound }
@@ -163,7 +163,8 @@ package struct AttestationService: Sendable {
         if !isSubject { try await admit(caller, to: community) }
         guard let stored else { throw AttestationError.notFound }
         guard isSubject else { throw CommunityError.forbidden }
-        let evidence = try await proof(of: key, in: community)
+        let operations = try? await base.identities.operations(of: community)
+        let evidence = try await proof(of: key, in: community, with: operations)
         guard let record = evidence.checked.record, record.cid == stored.cid,
             let shown = AttestationRecord(record.value)
         else { throw AttestationError.notFound }
@@ -176,14 +177,17 @@ package struct AttestationService: Sendable {
     }
 
     /// What proves the present state of an attestation of a community that lives here.
-    func proof(of key: RecordKey, in community: DID) async throws -> (proof: AttestationProof, checked: RecordProof) {
+    ///
+    /// - Parameter operations: those of its identity, for who is to check it offline.
+    func proof(
+        of key: RecordKey, in community: DID, with operations: DataValue? = nil
+    ) async throws -> (proof: AttestationProof, checked: RecordProof) {
         let path = RepositoryPath(AttestationRecord.collection, key)
         guard let archive = try await base.proofs.proof(of: path, in: community) else { throw CommunityError.notFound }
         let signingKey = try await base.keys.signer(for: community).publicKey
         let checked = try RecordProof(archive: archive, of: path, in: community, signedBy: signingKey)
         // The domain of a did:web may be out of reach; the proof does without.
         let document = try? await base.identities.document(of: community)
-        let operations = try await base.identities.operations(of: community)
         let proof = AttestationProof(
             checked, archive: archive, signingKey: signingKey,
             document: document?.signingKey == signingKey ? document?.value : nil, operations: operations,
@@ -192,6 +196,12 @@ package struct AttestationService: Sendable {
     }
 
     // MARK: Who may know
+
+    /// As `admit`, and refuses changes of a community that is suspended.
+    private func admitDeed(_ caller: Caller, to community: DID) async throws {
+        let status = try await admit(caller, to: community).status
+        guard status == .approved || status == .confined else { throw CommunityError.suspended }
+    }
 
     /// Refuses what is no community here, or none that `caller` may know of, or was taken down.
     @discardableResult

@@ -73,7 +73,10 @@ package final class DirectoryService: IdentityEvidence {
     package func operations(of did: DID) async throws -> DataValue? {
         guard did.isPLC else { return nil }
         let log = try await embedded.log(of: did)
-        return log.head == nil ? nil : log.logValue
+        if log.head != nil { return log.logValue }
+        // Of what only some may know of nobody outside is asked.
+        if let standing = try await standings.standing(of: did), !standing.isKnownOutside { return nil }
+        return try await (external ?? publicDirectory)?.log(of: did).logValue
     }
 
     /// The document of `did`.

@@ -61,6 +61,17 @@ package struct ExternalDirectory: Sendable {
         return operation
     }
 
+    /// The operations in force, each checked against the one before; their times are not known.
+    /// - Throws: as `document(of:)`.
+    func log(of did: DID) async throws(DirectoryError) -> PLCLog {
+        let body = try await get("\(origin)/\(did.string)/log")
+        let limits = DataLimits(sizeBytesMax: Self.sizeBytesMax)
+        guard let value = try? DataValue(json: body, limits: limits),
+            let log = try? PLCLog(verifyingLog: value, of: did)
+        else { throw .unreachable }
+        return log
+    }
+
     private func get(_ url: String) async throws(DirectoryError) -> [UInt8] {
         let reply: RemoteReply
         do { reply = try await lookup.get(url, sizeBytesMax: Self.sizeBytesMax) } catch { throw .unreachable }

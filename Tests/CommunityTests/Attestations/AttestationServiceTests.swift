@@ -30,7 +30,7 @@ import Web
             #expect(verdict.view?["cid"]?.stringValue == issued.cid.string)
             #expect(!verdict.isRemote)
             let proof = try #require(verdict.proof)
-            #expect(try proof.check(known: nil).grounds == .identityLog)
+            #expect(try proof.check(known: nil).proof.record?.cid == issued.cid)
             try await house.service.delete(key, in: garden.did, by: house.caller(garden.owner))
             let after = try await house.service.verify(key, of: garden.did, for: .anonymous)
             #expect(after.reason == .absent && after.view == nil)
@@ -179,10 +179,95 @@ import Web
             house.accounts.set(.suspended, of: garden.did)
             let verdict = try await house.service.verify(key, of: garden.did, for: .anonymous)
             #expect(verdict.reason == .suspended && verdict.proof == nil && verdict.view == nil)
+            await #expect(throws: CommunityError.suspended) {
+                try await house.service.delete(key, in: garden.did, by: house.caller(garden.owner))
+            }
             house.accounts.set(.takendown, of: garden.did)
             await #expect(throws: CommunityError.takenDown) {
                 try await house.service.verify(key, of: garden.did, for: .anonymous)
             }
+        }
+    }
+
+    @Test func whatAVotingCommunityProtectsTakesADecision() async throws {
+        try await withHouse { house in
+            let garden = try await house.garden()
+            let key = try await house.issue(garden)
+            let settings = CommunitySettings(
+                didMethod: "plc", model: "simple-majority", visibility: .public, joinPolicy: .open,
+                config: ["quorum": 2, "voterRole": "member"])
+            try await house.writer.transact(on: [garden.did]) { transaction in
+                try transaction.apply(
+                    [
+                        RecordWrite(
+                            collection: CommunityCollections.settings,
+                            action: .put(key: CommunityCollections.selfKey, record: settings.record))
+                    ], to: garden.did, by: .act(CommunityAct.resolution(proposal: key)))
+            }
+            let owner = house.caller(garden.owner)
+            let statement = try house.statement(garden)
+            await #expect(throws: CommunityError.needsProposal) {
+                try await house.service.issue(statement, in: garden.did, by: owner)
+            }
+            await #expect(throws: CommunityError.needsProposal) {
+                try await house.service.delete(key, in: garden.did, by: owner)
+            }
+            #expect(try await house.service.verify(key, of: garden.did, for: .anonymous).reason == nil)
+        }
+    }
+
+    @Test func manyAreIssuedAtOnce() async throws {
+        try await withHouse { house in
+            let garden = try await house.garden()
+            let keys = try await withThrowingTaskGroup(of: RecordKey.self) { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        try await house.issue(garden, claim: ["n": .integer(Int64(number))], isPrivate: number % 2 == 0)
+                    }
+                }
+                return try await group.reduce(into: Set<RecordKey>()) { $0.insert($1) }
+            }
+            #expect(keys.count == 20)
+            let listed = try await house.service.list(garden.did, .init(), before: nil, limit: 100, for: .anonymous)
+            #expect(Set(listed.map(\.key)) == keys)
+            for key in keys {
+                #expect(try await house.service.verify(key, of: garden.did, for: .anonymous).reason == nil)
+            }
+        }
+    }
+
+    /// The table comes from the records alone; what opens hidden claims survives its making anew.
+    @Test func theTableIsDerived() async throws {
+        try await withHouse { house in
+            let garden = try await house.garden()
+            let hidden = try await house.issue(garden, isPrivate: true)
+            var keys = [hidden]
+            for _ in 0..<3 { keys.append(try await house.issue(garden)) }
+            try await house.service.delete(keys[2], in: garden.did, by: house.caller(garden.owner))
+            let dump: @Sendable (any ReadScope) throws -> [[SQLValue]] = { scope in
+                try scope.query("SELECT * FROM community_attestation ORDER BY rkey").map { row in
+                    [try .text(row.text(1)), try .text(row.text(2)), try .text(row.text(3)), try .blob(row.blob(5))]
+                }
+            }
+            let before = try await house.database.read(dump)
+            #expect(before.count == 3)
+            let (left, did) = (keys, garden.did)
+            try await house.writer.transact(on: [did]) { transaction in
+                let observer = AttestationObserver()
+                try observer.forget(did, in: transaction.scope)
+                #expect(try dump(transaction.scope).isEmpty)
+                for key in left.reversed() {
+                    let path = RepositoryPath(AttestationRecord.collection, key)
+                    guard let record = try transaction.record(path, of: did) else { continue }
+                    try observer.observe(
+                        [ObservedRecord(path: path, cid: record.cid, value: record.value)], of: did,
+                        in: transaction.scope)
+                }
+            }
+            #expect(try await house.database.read(dump) == before)
+            let file = try await house.service.present(
+                hidden, in: did, disclosing: ["role"], for: house.caller(garden.member))
+            #expect(try file.verify(known: nil).claim["role"] == "Keeper of seeds")
         }
     }
 
