@@ -77,3 +77,12 @@ package protocol RecordProofs: Sendable {
     /// - Returns: an archive as `RecordProof` reads it; nil when no such repository is here.
     func proof(of path: RepositoryPath, in did: DID) async throws -> [UInt8]?
 }
+
+/// Whole repositories as archives.
+package protocol RepositoryArchives: Sendable {
+    /// The archive (CAR) of a repository's present state, whatever state its account is in.
+    ///
+    /// - Parameter client: whose share of the database's streams it takes; nil is this server itself.
+    /// - Throws: errors for the caller when there is no repository; storage errors.
+    func archive(of did: DID, for client: String?) async throws -> ByteStream
+}

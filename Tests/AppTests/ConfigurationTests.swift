@@ -127,7 +127,7 @@ struct ConfigurationTests {
             "KITH_INVITE_REQUIRED: “perhaps” is not true or false",
             "KITH_DATABASE_URL: is not of the form sqlite:PATH or postgresql://…",
             "KITH_BLOBS_URL: is not of the form s3://BUCKET/PREFIX?endpoint=URL&region=NAME",
-            "KITH_ROLES: “outbox” is not one of all, web, identity, repositories, blobs, firehose, pages, worker",
+            "KITH_ROLES: “outbox” is not one of all, web, identity, repositories, communities, blobs, firehose, pages, worker",
             "kith.yaml:2: log.level: “loud” is not one of trace, debug, info, notice, warning, error",
             "kith.yaml:9: title: holds one value, not a list",
         ]

@@ -38,7 +38,7 @@ WRITERS = 12
 # What a client may see through haproxy while a process goes: try again.
 RETRYABLE = (429, 502, 503, 504)
 SECRET = "a secret that all processes share, of 32 bytes or more"
-WEB_ROLES = ["blobs", "firehose", "identity", "pages", "repositories"]
+WEB_ROLES = ["blobs", "communities", "firehose", "identity", "pages", "repositories"]
 
 
 class Topology:

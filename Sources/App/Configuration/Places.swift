@@ -79,6 +79,8 @@ package enum ProcessRole: String, Sendable, Hashable, CaseIterable {
     case identity
     /// Records and archives.
     case repositories
+    /// Communities and what they decide.
+    case communities
     /// Uploads and downloads of blobs.
     case blobs
     /// Subscriptions to the log of events.
@@ -90,7 +92,7 @@ package enum ProcessRole: String, Sendable, Hashable, CaseIterable {
 
     /// The parts that this stands for; one that stands for itself alone is its own.
     package var parts: Set<ProcessRole> {
-        let web: Set<ProcessRole> = [.identity, .repositories, .blobs, .firehose, .pages]
+        let web: Set<ProcessRole> = [.identity, .repositories, .communities, .blobs, .firehose, .pages]
         return switch self {
         case .all: web.union([.worker])
         case .web: web

@@ -15,6 +15,7 @@ struct InstanceRooms: Sendable {
     let catalog: LexiconCatalog
     let identity: IdentityModule
     let repositories: RepositoriesModule
+    let communities: CommunityModule
     let blobs: BlobsModule
     let firehose: FirehoseModule
     let outside: OutsideWorld
@@ -57,6 +58,7 @@ struct InstanceRooms: Sendable {
             foundation, log: log, repositories: service, records: RecordDoor(writer: repositories.writer),
             vault: store.vault, randomness: randomness,
             outbound: outside.client, mail: try configuration.mail(surroundings))
+        communities = Self.communities(store, foundation, identity, repositories, community, clock: clock)
         blobs = BlobsModule(
             database: database, store: store.blobs, reader: repositories.reader, clock: clock,
             limits: configuration.blobLimits, logger: logger)
@@ -70,7 +72,7 @@ struct InstanceRooms: Sendable {
         parts = configuration.parts
         let rooms: [(ProcessRole, (inout Router) -> Void)] = [
             (.identity, identity.addRoutes), (.repositories, repositories.addRoutes), (.blobs, blobs.addRoutes),
-            (.firehose, firehose.addRoutes),
+            (.firehose, firehose.addRoutes), (.communities, communities.addRoutes),
             (
                 .repositories,
                 Self.attestations(store, foundation, community.policies, repositories, outside, surroundings).add
@@ -112,6 +114,18 @@ struct InstanceRooms: Sendable {
             instance: BackedUpInstance(
                 name: configuration.name.authority, did: foundation.configuration.serviceDID.string,
                 version: KithVersion.number), credentials: configuration.backupCredentials)
+    }
+
+    private static func communities(
+        _ store: InstanceStore, _ foundation: IdentityFoundation, _ identity: IdentityModule,
+        _ repositories: RepositoriesModule, _ rules: CommunityRules, clock: any WallClock
+    ) -> CommunityModule {
+        CommunityModule(
+            CommunityModule.Foundation(
+                database: store.database, vault: store.vault, door: repositories.writer,
+                repositories: repositories.service, records: RecordDoor(writer: repositories.writer),
+                archives: repositories.export, accounts: identity.accounts, standings: foundation.accounts,
+                audit: AuditLedger(clock: clock), passwords: identity.accounts, clock: clock), rules: rules)
     }
 
     private static func attestations(

@@ -29,6 +29,20 @@ package enum CommunityError: Error, Sendable, Hashable, WireConvertible {
     /// A member's attributes, or an attestation's claim: what, and how much is allowed.
     case payloadTooLarge(String)
     case invalid(String)
+    /// Somebody must be signed in.
+    case signInNeeded
+    /// The last owner cannot go.
+    case lastOwner
+    case handleTaken
+    case invalidHandle(String)
+    case invalidDomain(String)
+    case identityCreationFailed
+    case alreadySuspended, notSuspended, alreadyTakenDown, notTakenDown
+    /// There is no export that the owners could fetch, and none can be kept: why.
+    case exportRequired(String)
+    case snapshotNotFound
+    case applicationNotFound
+    case applicationLinked
 
     package var wire: WireFailure {
         switch self {
@@ -64,6 +78,36 @@ package enum CommunityError: Error, Sendable, Hashable, WireConvertible {
                 message: "Owners are made with addOwner and transferOwnership, and go by leaving.")
         case .payloadTooLarge(let message): WireFailure(status: 413, error: "PayloadTooLarge", message: message)
         case .invalid(let message): WireFailure(status: 400, error: "InvalidRequest", message: message)
+        default: furtherWire
+        }
+    }
+
+    private var furtherWire: WireFailure {
+        switch self {
+        case .signInNeeded: WireFailure(status: 401, error: "AuthMissing", message: "Authentication Required")
+        case .lastOwner:
+            WireFailure(
+                status: 403, error: "Forbidden",
+                message: "The last owner cannot leave: make somebody else an owner, or delete the community.")
+        case .handleTaken: WireFailure(status: 409, error: "HandleTaken", message: "The handle is taken.")
+        case .invalidHandle(let message): WireFailure(status: 400, error: "InvalidHandle", message: message)
+        case .invalidDomain(let message): WireFailure(status: 400, error: "InvalidDomain", message: message)
+        case .identityCreationFailed:
+            WireFailure(
+                status: 502, error: "IdentityCreationFailed", message: "The directory did not take the identity.")
+        case .alreadySuspended:
+            WireFailure(status: 409, error: "AlreadySuspended", message: "It is suspended already.")
+        case .notSuspended: WireFailure(status: 409, error: "NotSuspended", message: "It is not suspended.")
+        case .alreadyTakenDown:
+            WireFailure(status: 409, error: "AlreadyTakenDown", message: "It was taken down already.")
+        case .notTakenDown: WireFailure(status: 409, error: "NotTakenDown", message: "It was not taken down.")
+        case .exportRequired(let message): WireFailure(status: 409, error: "ExportRequired", message: message)
+        case .snapshotNotFound:
+            WireFailure(status: 404, error: "SnapshotNotFound", message: "There is no such snapshot.")
+        case .applicationNotFound:
+            WireFailure(status: 404, error: "ApplicationNotFound", message: "There is no such link.")
+        case .applicationLinked: WireFailure(status: 409, error: "Conflict", message: "That place is linked already.")
+        default: WireFailure(status: 403, error: "Forbidden", message: "Your role does not allow this.")
         }
     }
 }

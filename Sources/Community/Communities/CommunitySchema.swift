@@ -78,6 +78,18 @@ package enum CommunitySchema {
                 "CREATE INDEX community_join_request_did ON community_join_request (did, community)",
                 "CREATE INDEX community_join_request_status ON community_join_request (community, status, id)",
                 "CREATE UNIQUE INDEX community_join_request_id ON community_join_request (id)",
-            ])
+            ]),
+        Migration(
+            room: "communities", number: 2,
+            statements: [
+                "ALTER TABLE community ADD COLUMN listed BIGINT NOT NULL DEFAULT 0",
+                "CREATE INDEX community_listed ON community (listed, created_at, did)",
+                """
+                CREATE TABLE community_count (
+                    listed BIGINT PRIMARY KEY NOT NULL,
+                    amount BIGINT NOT NULL
+                ) CLUSTERED
+                """,
+            ]),
     ]
 }

@@ -39,18 +39,19 @@ package enum CommunityStore {
             SELECT community, visibility, join_policy, model, config, display_name, description, member_count
             FROM community_profile WHERE community = $1
             """, [.text(did.string)]
-        ).map(community)
+        ).map { try community($0) }
     }
 
-    static func community(_ row: Row) throws -> CommunityRow {
+    /// The row from the columns that begin at `start`.
+    static func community(_ row: Row, from start: Int = 0) throws -> CommunityRow {
         CommunityRow(
-            did: try DID(parsing: row.text(0)),
+            did: try DID(parsing: row.text(start)),
             // A word of a newer version hides rather than shows.
-            visibility: CommunitySettings.Visibility(rawValue: try row.text(1)) ?? .private,
-            joinPolicy: CommunitySettings.JoinPolicy(rawValue: try row.text(2)) ?? .approval,
-            model: try row.text(3), config: try DataValue(cbor: row.blob(4)).mapValue ?? [:],
-            displayName: try row.optionalText(5), description: try row.optionalText(6),
-            memberCount: try row.integer(7))
+            visibility: CommunitySettings.Visibility(rawValue: try row.text(start + 1)) ?? .private,
+            joinPolicy: CommunitySettings.JoinPolicy(rawValue: try row.text(start + 2)) ?? .approval,
+            model: try row.text(start + 3), config: try DataValue(cbor: row.blob(start + 4)).mapValue ?? [:],
+            displayName: try row.optionalText(start + 5), description: try row.optionalText(start + 6),
+            memberCount: try row.integer(start + 7))
     }
 
     /// The membership of `did`.
@@ -237,4 +238,6 @@ package enum CommunityLimits {
     package static let roleCountMax = 100
     /// A member's attributes as JSON.
     package static let attributesSizeBytesMax = 4096
+    /// An archive that is kept for the owners of a community that is taken down.
+    package static let sealedExportSizeBytesMax = 64 << 20
 }

@@ -160,3 +160,9 @@ package struct RepositoryExport: RecordProofs {
         }
     }
 }
+
+extension RepositoryExport: RepositoryArchives {
+    package func archive(of did: DID, for client: String?) async throws -> ByteStream {
+        try await stream(did, since: nil, for: client)
+    }
+}
