@@ -74,7 +74,7 @@ struct InstanceRooms: Sendable {
             (.identity, identity.addRoutes), (.repositories, repositories.addRoutes), (.blobs, blobs.addRoutes),
             (.firehose, firehose.addRoutes), (.communities, communities.addRoutes),
             (
-                .repositories,
+                .communities,
                 Self.attestations(store, foundation, community.policies, repositories, outside, surroundings).add
             ),
             (
@@ -140,7 +140,7 @@ struct InstanceRooms: Sendable {
                     accounts: foundation.accounts, keys: foundation.keys, identities: directory, policies: policies,
                     vault: store.vault,
                     remote: RemoteAttestations(identities: directory, client: outside.client, clock: clock),
-                    clock: clock, randomness: surroundings.randomness)))
+                    audit: AuditLedger(clock: clock), clock: clock, randomness: surroundings.randomness)))
     }
 
     private static func router(

@@ -7,16 +7,16 @@ package import Web
 /// `net.openfederation.community.*` methods on attestations: decode, call, encode.
 package struct AttestationRoutes: Sendable {
     let service: AttestationService
-    private let cursors: AttestationCursors
+    private let cursors: CommunityCursors
 
     package init(service: AttestationService) {
         self.service = service
-        cursors = AttestationCursors(vault: service.base.vault)
+        cursors = CommunityCursors(vault: service.base.vault)
     }
 
     package func add(to routes: inout XRPCRouter<Caller, AccessRule>) {
-        routes.procedure("net.openfederation.community.issueAttestation", access: .session, handler: issue)
-        routes.procedure("net.openfederation.community.deleteAttestation", access: .session, handler: delete)
+        routes.procedure("net.openfederation.community.issueAttestation", access: .governing, handler: issue)
+        routes.procedure("net.openfederation.community.deleteAttestation", access: .governing, handler: delete)
         routes.query(
             "net.openfederation.community.listAttestations", access: .optional, limits: [.perAddress(.discovery)],
             handler: list)
@@ -52,7 +52,9 @@ package struct AttestationRoutes: Sendable {
 
     @Sendable private func delete(_ call: XRPCCall<Caller>) async throws -> XRPCResponse {
         let input = AttestationInput(call.input.mapValue ?? [:])
-        try await service.delete(try input.key(), in: try input.did("communityDid"), by: call.caller)
+        try await service.delete(
+            try input.key(), in: try input.did("communityDid"), reason: call.input["reason"]?.stringValue,
+            by: call.caller)
         return .json(["success": true])
     }
 
@@ -63,15 +65,15 @@ package struct AttestationRoutes: Sendable {
             subject: call.parameters["subjectDid"] == nil ? nil : try input.did("subjectDid"),
             type: call.parameter("type"))
         let limit = Int(call.parameters["limit"]?.integerValue ?? 50)
-        let page = try await service.list(
-            community, filter, before: try call.parameter("cursor").map { try cursors.key($0, community, filter) },
-            limit: limit, for: call.caller)
+        let name = "attestations \(community) \(filter.subject?.string ?? "") \(filter.type ?? "")"
+        let before = try cursors.position(call.parameter("cursor"), of: name).map { try RecordKey(parsing: $0) }
+        let page = try await service.list(community, filter, before: before, limit: limit, for: call.caller)
         var output: DataMap = [
             "attestations": .array(
                 page.map { .map($0.record.view(in: community, key: $0.key, cid: $0.cid)) })
         ]
         if page.count == limit, let last = page.last {
-            output["cursor"] = .string(try cursors.text(last.key, community, filter))
+            output["cursor"] = .string(try cursors.cursor(last.key.string, of: name))
         }
         return .json(.map(output))
     }
@@ -121,32 +123,5 @@ private struct AttestationInput {
     func key() throws(AttestationError) -> RecordKey {
         let text = try text("rkey")
         do { return try RecordKey(parsing: text) } catch { throw .invalidRequest("rkey: \(error)") }
-    }
-}
-
-/// Where the next page begins, sealed so that nobody can make up or move one.
-struct AttestationCursors: Sendable {
-    private static let purpose = KeyPurpose("attestation.cursor")
-
-    let vault: KeyVault
-
-    func text(_ key: RecordKey, _ community: DID, _ filter: AttestationStore.Filter) throws -> String {
-        Base64URL.encode(
-            try vault.seal(Array(key.string.utf8), purpose: Self.purpose, owner: Self.owner(community, filter)))
-    }
-
-    /// - Throws: `AttestationError.invalidRequest` for one of another list, or none of ours.
-    func key(
-        _ text: String, _ community: DID, _ filter: AttestationStore.Filter
-    ) throws(AttestationError) -> RecordKey {
-        guard let sealed = Base64URL.decode(text),
-            let bytes = try? vault.open(sealed, purpose: Self.purpose, owner: Self.owner(community, filter)),
-            let key = try? RecordKey(parsing: String(decoding: bytes, as: UTF8.self))
-        else { throw .invalidRequest("cursor is not one of this list") }
-        return key
-    }
-
-    private static func owner(_ community: DID, _ filter: AttestationStore.Filter) -> String {
-        "\(community.string) \(filter.subject?.string ?? "") \(filter.type ?? "")"
     }
 }

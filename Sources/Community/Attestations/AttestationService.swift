@@ -16,13 +16,14 @@ package struct AttestationService: Sendable {
         package var policies: CommunityPolicies
         package var vault: KeyVault
         package var remote: RemoteAttestations
+        package var audit: any AuditTrail
         package var clock: any WallClock
         package var randomness: any Randomness
 
         package init(
             database: any Database, door: any RepositoryDoor, proofs: any RecordProofs, accounts: any Accounts,
             keys: any SigningKeys, identities: any IdentityEvidence, policies: CommunityPolicies, vault: KeyVault,
-            remote: RemoteAttestations, clock: any WallClock, randomness: any Randomness
+            remote: RemoteAttestations, audit: any AuditTrail, clock: any WallClock, randomness: any Randomness
         ) {
             self.database = database
             self.door = door
@@ -33,6 +34,7 @@ package struct AttestationService: Sendable {
             self.policies = policies
             self.vault = vault
             self.remote = remote
+            self.audit = audit
             self.clock = clock
             self.randomness = randomness
         }
@@ -90,7 +92,7 @@ package struct AttestationService: Sendable {
         let hidden =
             statement.isPrivate
             ? try ClaimCommitment.hiding(statement.claim, randomness: base.randomness) : nil
-        let salts = salts
+        let (salts, audit) = (salts, base.audit)
         return try await base.door.transact(on: [community]) { transaction in
             guard try CommunityStore.member(statement.subject, of: community, in: transaction.scope) != nil else {
                 throw CommunityError.noSuchMember
@@ -113,21 +115,35 @@ package struct AttestationService: Sendable {
             guard let result = outcome.results.first, let cid = result.cid else {
                 throw AttestationError.notFound
             }
+            try audit.record(
+                "community.attestation.issue", by: caller, target: community.string,
+                meta: [
+                    "rkey": .string(key.string), "subject": .string(statement.subject.string),
+                    "type": .string(statement.kind.rawValue), "private": .boolean(hidden != nil),
+                ], in: transaction.scope)
             return Issued(path: result.path, cid: cid, commitment: hidden?.commitment)
         }
     }
 
     /// Takes an attestation back by deleting its record.
     ///
+    /// - Parameter reason: for the audit.
     /// - Throws: `CommunityError`; `AttestationError.notFound`.
-    package func delete(_ key: RecordKey, in community: DID, by caller: Caller) async throws {
+    package func delete(
+        _ key: RecordKey, in community: DID, reason: String? = nil, by caller: Caller
+    ) async throws {
         try await admitDeed(caller, to: community)
+        let audit = base.audit
         try await base.door.transact(on: [community]) { transaction in
             let path = RepositoryPath(AttestationRecord.collection, key)
             guard try transaction.record(path, of: community) != nil else { throw AttestationError.notFound }
             try transaction.apply(
                 [RecordWrite(collection: path.collection, action: .delete(key: key, mustExist: true))], to: community,
                 by: .act(CommunityAct.deed(caller)))
+            var meta: DataMap = ["rkey": .string(key.string)]
+            meta["reason"] = reason.map { .string($0) }
+            try audit.record(
+                "community.attestation.delete", by: caller, target: community.string, meta: meta, in: transaction.scope)
         }
     }
 

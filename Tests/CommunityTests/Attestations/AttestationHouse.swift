@@ -41,7 +41,8 @@ final class AttestationHouse: Sendable {
                 database: database, door: writer, proofs: RepositoryExport(database: database), accounts: accounts,
                 keys: accounts, identities: identities, policies: wing.policies,
                 vault: try KeyVault(secret: String(repeating: "k", count: 32), randomness: SeededRandomness(seed: 2)),
-                remote: RemoteAttestations(identities: identities, client: server, clock: clock), clock: clock,
+                remote: RemoteAttestations(identities: identities, client: server, clock: clock), audit: NoAudit(),
+                clock: clock,
                 randomness: SeededRandomness(seed: 3)))
     }
 
@@ -169,4 +170,11 @@ final class MemoryAccounts: Accounts, SigningKeys {
         guard let key = state.withLock({ $0[did]?.key }) else { throw SigningKeyError.notInCustody }
         return key
     }
+}
+
+/// An audit that keeps nothing.
+private struct NoAudit: AuditTrail {
+    func record(
+        _ action: String, by caller: Caller?, target: String?, meta: DataMap, in scope: any WriteScope
+    ) throws {}
 }
