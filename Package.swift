@@ -79,7 +79,8 @@ let package = Package(
         .target(
             name: "Community",
             dependencies: ["Base", "ATProtocol", "Contracts", "Storage", "Web", crypto, logging],
-            exclude: ["Communities/README.md", "Attestations/README.md"], swiftSettings: strict),
+            exclude: ["Communities/README.md", "Attestations/README.md", "Governance/README.md"],
+            swiftSettings: strict),
         .target(
             name: "Hosting", dependencies: ["Base", "ATProtocol", "Contracts", "Storage", crypto],
             exclude: ["Backup/README.md"], swiftSettings: strict),
