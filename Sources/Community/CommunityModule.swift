@@ -12,7 +12,7 @@ package struct CommunityRules: Sendable {
     package init(database: any Database) {
         policies = CommunityPolicies(database: database)
         `guard` = CommunityGuard()
-        observers = [CommunityObserver(policies: policies), AttestationObserver()]
+        observers = [CommunityObserver(policies: policies), AttestationObserver(), GovernanceObserver()]
     }
 }
 
@@ -60,7 +60,8 @@ package struct CommunityModule: Sendable {
     }
 
     /// The wing's part of the schema, in the order in which it is applied.
-    package static let migrations: [Migration] = CommunitySchema.migrations + AttestationSchema.migrations
+    package static let migrations: [Migration] =
+        CommunitySchema.migrations + AttestationSchema.migrations + GovernanceSchema.migrations
 
     /// Adds every route of the wing.
     package func addRoutes(to routes: inout XRPCRouter<Caller, AccessRule>) {

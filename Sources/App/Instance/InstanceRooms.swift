@@ -18,6 +18,7 @@ struct InstanceRooms: Sendable {
     let communities: CommunityModule
     let blobs: BlobsModule
     let firehose: FirehoseModule
+    private let governance: GovernanceModule
     let outside: OutsideWorld
     private let crawl: CrawlRequests
     let router: XRPCRouter<Caller, AccessRule>
@@ -65,6 +66,7 @@ struct InstanceRooms: Sendable {
         crawl = CrawlRequests(
             crawlers: configuration.crawlers, name: configuration.name, client: outside.client, log: log, logger: logger
         )
+        governance = Self.governance(store, identity, community.policies, repositories, catalog, surroundings)
         firehose = FirehoseModule(log: log, clock: clock, limits: configuration.firehoseLimits, logger: logger)
         InstanceMetrics.register(store, firehose.service, in: metrics)
         let door = CallerDoor(local: local, authenticator: foundation.authenticator)
@@ -73,6 +75,7 @@ struct InstanceRooms: Sendable {
         let rooms: [(ProcessRole, (inout Router) -> Void)] = [
             (.identity, identity.addRoutes), (.repositories, repositories.addRoutes), (.blobs, blobs.addRoutes),
             (.firehose, firehose.addRoutes), (.communities, communities.addRoutes),
+            (.communities, governance.addRoutes),
             (
                 .communities,
                 Self.attestations(store, foundation, community.policies, repositories, outside, surroundings).add
@@ -128,6 +131,20 @@ struct InstanceRooms: Sendable {
                 audit: AuditLedger(clock: clock), passwords: identity.accounts, clock: clock), rules: rules)
     }
 
+    private static func governance(
+        _ store: InstanceStore, _ identity: IdentityModule, _ policies: CommunityPolicies,
+        _ repositories: RepositoriesModule, _ catalog: LexiconCatalog, _ surroundings: Surroundings
+    ) -> GovernanceModule {
+        let signal = WakeSignal()
+        let service = GovernanceService(
+            database: store.database, door: repositories.writer, accounts: identity.foundation.accounts,
+            communities: identity.accounts, policies: policies, catalog: catalog,
+            audit: AuditLedger(clock: surroundings.clock), clock: surroundings.clock,
+            randomness: surroundings.randomness, signal: signal)
+        return GovernanceModule(
+            service, signal: signal, randomness: surroundings.randomness, logger: surroundings.logger)
+    }
+
     private static func attestations(
         _ store: InstanceStore, _ foundation: IdentityFoundation, _ policies: CommunityPolicies,
         _ repositories: RepositoriesModule, _ outside: OutsideWorld, _ surroundings: Surroundings
@@ -161,7 +178,7 @@ struct InstanceRooms: Sendable {
         var services = [
             RunningService("accounts", IdentityUpkeep(identity, logger: surroundings.logger).run),
             RunningService("repositories", repositories.run), RunningService("blobs", blobs.run),
-            RunningService("firehose", firehose.run),
+            RunningService("firehose", firehose.run), RunningService("governance", governance.run),
         ]
         if let mail = identity.mail {
             services.append(RunningService("mail") { await mail.run(logger: surroundings.logger) })

@@ -123,6 +123,10 @@ extension CommunityService {
         let write = RecordWrite(
             collection: CommunityCollections.member, action: .delete(key: present.rkey, mustExist: true))
         try transaction.apply([write], to: did, by: .act(act))
+        let delegations = try GovernanceService.farewell(of: present.member.did, from: did, in: transaction.scope)
+        if !delegations.isEmpty {
+            try transaction.apply(delegations, to: did, by: .act(CommunityAct.leaving(present.member.did)))
+        }
         try JoinRequestStore.remove(present.member.did, of: did, in: transaction.scope)
     }
 

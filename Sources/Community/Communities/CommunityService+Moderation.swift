@@ -112,6 +112,7 @@ extension CommunityService {
             }
             try accounts.remove(did, in: scope)
             try JoinRequestStore.removeAll(of: did, in: scope)
+            try GovernanceStore.remove(did, in: scope)
             try CommunityInstanceStore.remove(did, in: scope)
             try AttestationStore.removeSalts(ofCommunity: did, in: scope)
             try note("community.delete", did, nil, caller, in: scope)
