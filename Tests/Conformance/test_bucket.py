@@ -79,7 +79,7 @@ def test_a_forged_object_is_never_given_whole(bucket_server, store):
         account.get(GET, did=account.did, cid=cid)
     store.put(key, data[:-1])
     answer = account.get(GET, did=account.did, cid=cid)
-    assert answer.status == 500 and answer.error == "InternalServerError"
+    assert answer.status == 503 and answer.error == "ServiceUnavailable" and "Retry-After" in answer.headers
     store.put(key, data)
     assert account.get(GET, did=account.did, cid=cid).content == data
 

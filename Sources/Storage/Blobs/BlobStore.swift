@@ -91,6 +91,8 @@ package enum BlobStoreError: Error, Sendable, Hashable {
     case overloaded
     /// The store can't be read or written.
     case unavailable(reason: String)
+    /// The store answers, and refuses until somebody changes its address, its keys or their rights.
+    case refused(reason: String)
 }
 
 extension BlobStoreError: CustomStringConvertible {
@@ -103,7 +105,7 @@ extension BlobStoreError: CustomStringConvertible {
         case .damaged: "the bytes are not those that were stored"
         case .invalidLocation: "not a location"
         case .overloaded: "too much is waiting"
-        case .unavailable(let reason): reason
+        case .unavailable(let reason), .refused(let reason): reason
         }
     }
 }
@@ -119,11 +121,12 @@ extension BlobStoreError: WireConvertible {
                 status: 507, error: "InsufficientStorage", message: "The server has no room left. Nothing was changed.")
         case .notFound:
             WireFailure(status: 400, error: "BlobNotFound", message: "There is no such blob.")
-        case .overloaded, .unavailable:
+        // Bytes that aren't what was stored are the store's fault, and may be right again: never the caller's.
+        case .overloaded, .unavailable, .refused, .damaged:
             WireFailure(
                 status: 503, error: "ServiceUnavailable", message: "The server is busy. Please try again shortly.",
                 headers: [.init(name: "Retry-After", value: "1")])
-        case .damaged, .invalidLocation:
+        case .invalidLocation:
             WireFailure(status: 500, error: "InternalServerError", message: "Internal Server Error")
         }
     }

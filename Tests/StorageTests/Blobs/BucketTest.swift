@@ -31,9 +31,13 @@ extension BucketTest {
     }
 
     func isUnavailable(_ error: (any Error)?) -> Bool {
-        guard let error = error as? BlobStoreError, case .unavailable(let reason) = error else { return false }
-        #expect(error.wire.status == 503 && !reason.contains("never-to-be-seen") && !reason.contains("AKID"))
-        return true
+        guard let error = error as? BlobStoreError else { return false }
+        switch error {
+        case .unavailable(let reason), .refused(let reason):
+            #expect(error.wire.status == 503 && !reason.contains("never-to-be-seen") && !reason.contains("AKID"))
+            return true
+        default: return false
+        }
     }
 
     func failure<T>(_ body: () async throws -> T) async -> (any Error)? {

@@ -160,6 +160,31 @@ import Testing
         #expect(isUnavailable(await failure { try await store.removeAbandoned(before: bucket.clock.now()) }))
     }
 
+    /// It says that it took what it threw away: its fault, and no word of a blob that the caller should have uploaded.
+    @Test(arguments: [1000, 250_000]) func anUploadThatIsNotThere(size: Int) async throws {
+        for code in ["NoSuchKey", ""] {
+            let bucket = MemoryBucket { request, _ in
+                request.method == "HEAD" ? .only(.error(404, code)) : .honest
+            }
+            let store = try bucket.store(spool: spool)
+            #expect(isUnavailable(await failure { try await put(store, random.bytes(size)) }))
+            #expect(bucket.keys.isEmpty)
+        }
+    }
+
+    @Test func whoRefusesForGoodIsToldFromWhoIsAway() async throws {
+        for (status, code, isLasting) in [
+            (404, "NoSuchBucket", true), (403, "AccessDenied", true), (301, "PermanentRedirect", true),
+            (403, "RequestTimeTooSkewed", false), (503, "SlowDown", false),
+        ] {
+            let store = try MemoryBucket { _, _ in .only(.error(status, code)) }.store(spool: spool)
+            let error = await failure { try await store.check() } as? BlobStoreError
+            if case .refused = error { #expect(isLasting, "\(code)") } else { #expect(!isLasting, "\(code)") }
+            #expect(error?.wire.status == 503)
+        }
+        #expect(BlobStoreError.damaged.wire.status == 503)
+    }
+
     @Test func whatOthersPutThereIsPassedOver() async throws {
         let bucket = MemoryBucket()
         let store = try bucket.store(spool: spool)

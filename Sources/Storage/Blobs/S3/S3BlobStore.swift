@@ -38,7 +38,7 @@ package final class S3BlobStore: BlobStore {
     }
 
     /// Makes sure that the bucket can be written, read, listed and cleaned up with these credentials.
-    /// - Throws: `.unavailable` with one sentence for the operator.
+    /// - Throws: `.unavailable` or `.refused`, with one sentence for the operator.
     package func check() async throws(BlobStoreError) {
         let key = "\(bucket.location.prefix)check-\(Base32.encode(randomness.bytes(8)))"
         let content = randomness.bytes(32)
@@ -53,7 +53,8 @@ package final class S3BlobStore: BlobStore {
             step = "removing"
             try await bucket.delete(key)
         } catch let failure as S3Failure {
-            throw .unavailable(reason: "\(step) in \(bucket.location): \(failure)")
+            let reason = "\(step) in \(bucket.location): \(failure)"
+            throw failure.isLasting ? .refused(reason: reason) : .unavailable(reason: reason)
         } catch {
             throw Self.error(error)
         }
@@ -95,7 +96,10 @@ package final class S3BlobStore: BlobStore {
             // It may be there all the same. What this can't remove is found by `list`, having no row.
             try? await bucket.delete(key)
             if error is CancellationError { throw error }
-            throw Self.error(error)
+            let known = Self.error(error)
+            // What it doesn't find is what it said it took.
+            if known == .notFound { throw S3Failure.lied("nothing where it took an upload").asBlobStoreError }
+            throw known
         }
     }
 

@@ -23,6 +23,11 @@ enum S3Failure: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether it stays until somebody changes the address, the keys or what they may do.
+    var isLasting: Bool {
+        if case .refused(let refusal) = self { refusal.isLasting } else { false }
+    }
+
     /// How long the store asks to be left alone.
     var retryAfter: Duration? {
         if case .refused(let refusal) = self { refusal.retryAfter } else { nil }
@@ -73,6 +78,11 @@ struct S3Refusal: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     var isNotFound: Bool { status == 404 && (code.isEmpty || code == "NoSuchKey") }
+
+    /// A clock that is wrong is set right by itself, commonly soon after a machine has started.
+    var isLasting: Bool {
+        (300..<500).contains(status) && !isTransient && !isFull && code != "RequestTimeTooSkewed"
+    }
 
     var isFull: Bool { status == 507 || code == "XMinioStorageFull" || code == "QuotaExceeded" }
 
