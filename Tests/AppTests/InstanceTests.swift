@@ -1,6 +1,8 @@
 import ATProtocol
 import Base
 import Foundation
+import NIOHTTP1
+import Storage
 import Testing
 
 @testable import App
@@ -13,6 +15,28 @@ struct InstanceTests {
         try await client.call(
             "com.atproto.server.createSession", #"{"identifier":"ada","password":"Seven-Quiet-Rivers-7"}"#
         ).status
+    }
+
+    @Test func whoseDatabaseWasMovedIsTakenOut() async throws {
+        try await TestInstance().serve { instance, client async throws in
+            #expect(try await client.get("/xrpc/_health").status == 200)
+            func mark(_ phase: String) async throws {
+                _ = try await instance.store.database.write { scope in
+                    try scope.execute("DELETE FROM storage_copy")
+                    try scope.execute(
+                        """
+                        INSERT INTO storage_copy (id, phase, token, peer, generation, until)
+                        VALUES (1, $1, 't', 'elsewhere', 1, 0)
+                        """, [.text(phase)])
+                }
+            }
+            try await mark("held")
+            #expect(try await client.get("/xrpc/_health").status == 200)
+            try await mark("moved")
+            let answer = try await client.get("/xrpc/_health")
+            #expect(answer.status == 503 && answer.headers["Retry-After"] == ["1"], "\(answer.text)")
+            #expect(answer.text.contains("was moved") && !answer.text.contains("elsewhere"))
+        }
     }
 
     @Test func aTakenPortIsToldOfInASentence() async throws {
@@ -32,7 +56,7 @@ struct InstanceTests {
         try await test.serve { _, client async throws in
             let health = try DataValue(json: Array(try await client.get("/xrpc/_health").text.utf8))
             #expect(health["version"] == .string(KithVersion.text))
-            #expect(health["roles"]?.arrayValue?.count == 6)
+            #expect(health["roles"]?.arrayValue?.count == 7)
             #expect(try await client.call("com.atproto.server.createAccount", Self.account).status == 200)
             #expect(try await signIn(client) == 200)
         }

@@ -77,9 +77,11 @@ struct ServerRoutes: Sendable {
 
     private func health() async throws -> XRPCResponse {
         do {
-            try await database.answer()
+            try await CopyMark.confirmServing(database)
+        } catch CopyError.moved {
+            throw HealthFailure(message: "The database was moved; this process doesn't know where to.")
         } catch {
-            throw HealthFailure()
+            throw HealthFailure(message: "The database does not answer.")
         }
         return .json([
             "version": .string(KithVersion.text),
@@ -88,11 +90,13 @@ struct ServerRoutes: Sendable {
     }
 }
 
-/// The database does not answer.
+/// Requests had better go to another process.
 private struct HealthFailure: WireConvertible {
+    let message: String
+
     var wire: WireFailure {
         WireFailure(
-            status: 503, error: "ServiceUnavailable", message: "The database does not answer.",
+            status: 503, error: "ServiceUnavailable", message: message,
             headers: [.init(name: "Retry-After", value: "1")])
     }
 }

@@ -74,15 +74,6 @@ package protocol Database: Sendable {
     func close() async
 }
 
-extension Database {
-    /// Asks for nothing, to see whether the database answers.
-    ///
-    /// - Throws: as `read`.
-    package func answer() async throws {
-        _ = try await read { scope in try scope.first("SELECT 1") }
-    }
-}
-
 /// What can be asked inside a body. Not sendable: it lives on the engine's thread for as long as the body runs.
 package protocol ReadScope: AnyObject {
     /// All rows of the answer, in order. For answers known to be small; see `forEach`.

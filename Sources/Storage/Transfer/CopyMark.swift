@@ -45,6 +45,16 @@ package struct CopyMark: Sendable, Hashable {
             isAlive: try row.boolean(4))
     }
 
+    /// Makes sure that a database which is being served answers and wasn't moved. One short question of one table.
+    ///
+    /// - Throws: `CopyError.moved`; storage errors.
+    package static func confirmServing(_ database: any Database) async throws {
+        let peer = try await database.read { scope in
+            try scope.first("SELECT peer FROM storage_copy WHERE phase = '\(Phase.moved.rawValue)'")?.text(0)
+        }
+        if let peer { throw CopyError.moved(to: peer) }
+    }
+
     /// As `find(in:_:)`.
     package static func find(in database: any Database) async throws -> CopyMark? {
         let dialect = database.dialect
