@@ -3,7 +3,9 @@
 As a program it prints `bucket: <location>` once it answers, and serves until it is killed.
 """
 
+import http.server
 import signal
+import threading
 
 import requests
 from moto.server import ThreadedMotoServer
@@ -61,6 +63,56 @@ class Bucket:
     def _headers():
         # Enough to be taken for a request to S3.
         return {"Authorization": "AWS4-HMAC-SHA256 Credential=testing/20250101/us-east-1/s3/aws4_request"}
+
+
+class Failing:
+    """Stands before a bucket. Once `refuses` says so of a method and a path it does what it is asked and answers 500,
+    to that and to all that comes; `heal` ends it."""
+
+    def __init__(self, behind):
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def forward(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+                answer = requests.request(
+                    self.command, behind.endpoint + self.path, data=body, headers=headers, timeout=30
+                )
+                outer.failing = outer.failing or outer.refuses(self.command, self.path)
+                content = b"" if outer.failing else answer.content
+                self.send_response(500 if outer.failing else answer.status_code)
+                for name, value in answer.headers.items():
+                    if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                        self.send_header(name, value)
+                length = answer.headers.get("Content-Length", "0") if self.command == "HEAD" else len(content)
+                self.send_header("Content-Length", str(length))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(content)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward  # noqa: N815
+
+            def log_message(self, *_):
+                pass
+
+        self.heal()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+
+    def heal(self):
+        self.failing, self.refuses = False, lambda method, path: False
+
+    def place(self, prefix):
+        return f"s3://{NAME}/{prefix}?endpoint={self.endpoint}&region=us-east-1"
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 if __name__ == "__main__":

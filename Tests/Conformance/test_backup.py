@@ -13,6 +13,7 @@ import pytest
 from test_durability import Writer
 
 import bucket
+import database
 import firehose
 import judge
 import kith
@@ -305,6 +306,59 @@ def test_an_upload_to_a_bucket_is_interrupted(bucket_server, store, place, folde
     store.delete(f"{place}/lock")
     assert in_json(server, "create", location, *data)["number"] == 3
     assert in_json(server, "verify", location)["sound"]
+
+
+def test_a_failing_bucket_is_free_again_once_it_answers(bucket_server, store, place, folder):
+    """Whatever the bucket did to a backup that failed, the next one needn't wait for its lock."""
+    server = bucket_server
+    make_key(server, folder)
+    front = bucket.Failing(store)
+    try:
+        location, data = front.place(place), ["--data", str(server.folder)]
+        for number, refuses in enumerate(
+            (
+                lambda method, path: method == "PUT" and path.endswith("/lock"),
+                lambda method, path: method == "PUT" and "/pieces/" in path,
+                lambda method, path: method == "DELETE" and path.endswith("/lock"),
+            ),
+            1,
+        ):
+            front.refuses = refuses
+            done = command(server, "create", location, *data, check=False)
+            # A backup that was made stays made, even if its lock could not be given back.
+            assert (done.returncode == 0) == (number == 3), done
+            assert front.failing
+            front.heal()
+            made = in_json(server, "create", location, *data)
+            assert made["number"] == (number if number < 3 else 4) and f"{place}/lock" not in store.keys()
+        assert in_json(server, "verify", location)["sound"]
+    finally:
+        front.stop()
+
+
+def test_a_refused_restore_changes_nothing(make_server, folder):
+    cluster = database.Cluster()
+    server = make_server(KITH_DATABASE_URL="")
+    server.account()
+    key = make_key(server, folder)
+    command(server, "create", str(folder / "backups"), "--data", str(server.folder))
+    names = [kith.unique("taken"), kith.unique("free")]
+    taken, free = (cluster.make(name) for name in names)
+    target = folder / "target"
+    restore = ["restore", str(folder / "backups"), "--key-file", str(key), "--data", str(target)]
+    # A table that could not even be copied is one all the same.
+    cluster.run("CREATE TABLE theirs (id INTEGER)", names[0])
+    for is_there in (False, True):
+        if is_there:
+            target.mkdir()
+        for address in (taken, cluster.address("never"), f"sqlite:{folder}/not/there/kith.sqlite"):
+            done = command(server, *restore, "--to", address, check=False)
+            assert done.returncode != 0, done
+            if address == taken:
+                assert done.returncode == 65 and "the table theirs) isn't empty" in done.stderr, done
+            assert (list(target.iterdir()) == []) if is_there else not target.exists()
+    command(server, *restore, "--to", free)
+    cluster.close()
 
 
 def test_mistakes_about_the_bucket(bucket_server, store, place, folder):

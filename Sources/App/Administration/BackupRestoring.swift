@@ -54,6 +54,7 @@ package struct BackupRestoring: Sendable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
         guard names.isEmpty else { throw BackupError.notEmpty(directory.path) }
         let surroundings = Surroundings.machine(configuration)
+        try await confirmEmpty(configuration, surroundings)
         try directory.prepare()
         try DataDirectory.replace(
             directory.restoreMark, by: "backup \(manifest.number)\n", randomness: surroundings.randomness)
@@ -62,6 +63,19 @@ package struct BackupRestoring: Sendable {
         directory.remember(configuration.name, randomness: surroundings.randomness)
         unlink(directory.restoreMark)
         return Self.output(manifest, configuration, laid, renewal)
+    }
+
+    /// Looks at a database that is there already before anything is made: a restore that is refused leaves all as it was.
+    private func confirmEmpty(_ configuration: Configuration, _ surroundings: Surroundings) async throws {
+        guard configuration.database.isLookedAtUnmade(beside: configuration.data) else { return }
+        let database = try InstanceStore.database(configuration, surroundings)
+        do {
+            try await BackupRestoration.confirmEmpty(database)
+            await database.close()
+        } catch {
+            await database.close()
+            throw error
+        }
     }
 
     private struct Laid: Sendable {

@@ -37,6 +37,15 @@ extension DatabaseLocation {
         return FileManager.default.fileExists(atPath: path)
     }
 
+    /// Whether opening it makes nothing: it is on a server, its file is there, or can't be made, which opening it tells.
+    ///
+    /// - Parameter folder: the data folder, about which somebody else tells.
+    func isLookedAtUnmade(beside folder: String) -> Bool {
+        guard case .sqlite(let path) = self, !isThere else { return true }
+        let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        return !path.hasPrefix(folder + "/") && access(parent, W_OK | X_OK) != 0
+    }
+
     /// Reads an address as the configuration key does.
     init(parsing text: String) throws(DatabaseCommandError) {
         do throws(ValueMistake) {

@@ -1,5 +1,6 @@
 import Base
 import Storage
+import Synchronization
 
 /// Backups in a bucket. Objects are written whole or not at all; the list of them is taken once, at the beginning.
 ///
@@ -13,11 +14,19 @@ actor BackupBucket: BackupFiles {
     /// Every object by its name, with its size.
     private var objects: [String: Int64] = [:]
     private var renewedAt: Timestamp?
+    /// Whether the lock may be there and ours: from before it is asked for until it is known to be gone.
+    private var mayHold = false
     /// Somebody makes or removes backups while we read.
     private var isBusy = false
 
     private static let lockDuration = Duration.seconds(600)
     private static let renewInterval = Duration.seconds(60)
+    /// How often letting go of the lock is tried at a time; the store tries each request several times by itself.
+    private static let releasesMax = 2
+    /// Locks of this process that it couldn't let go of, because the bucket was away or failed: whoever comes next in this
+    /// process may take them. Past the limit the oldest is forgotten, and ends by itself.
+    private static let abandoned = Mutex<[[UInt8]]>([])
+    private static let abandonedMax = 64
 
     init(_ store: S3ObjectStore, clock: any WallClock, randomness: any Randomness) {
         self.store = store
@@ -60,9 +69,11 @@ actor BackupBucket: BackupFiles {
     // MARK: The lock
 
     private func takeLock() async throws(BackupError) {
+        // A request that failed may have been carried out all the same.
+        mayHold = true
         if try await !putNew(token, at: BackupNames.lock) {
             let lock = try await list(BackupNames.lock).first { $0.name == BackupNames.lock }
-            if let lock, isFresh(lock) { throw .inUse(path: place) }
+            if let lock, isFresh(lock), try await !isAbandoned() { throw .inUse(path: place) }
             try await put(token, at: BackupNames.lock)
         }
         renewedAt = clock.now()
@@ -71,6 +82,11 @@ actor BackupBucket: BackupFiles {
 
     private func isFresh(_ lock: S3ObjectStore.Listed) -> Bool {
         clock.now().since(lock.writtenAt) < Self.lockDuration
+    }
+
+    private func isAbandoned() async throws(BackupError) -> Bool {
+        guard let holder = try await get(BackupNames.lock, sizeBytesMax: token.count) else { return true }
+        return Self.abandoned.withLock { $0.contains(holder) }
     }
 
     private func confirmLock() async throws(BackupError) {
@@ -88,13 +104,20 @@ actor BackupBucket: BackupFiles {
     }
 
     func close() async {
-        guard renewedAt != nil else { return }
-        do {
-            try await confirmLock()
-            try await store.delete(BackupNames.lock)
-            renewedAt = nil
-        } catch {
-            // It ends by itself.
+        for _ in 0..<Self.releasesMax where mayHold {
+            do {
+                if try await get(BackupNames.lock, sizeBytesMax: token.count) == token {
+                    try await store.delete(BackupNames.lock)
+                }
+                (mayHold, renewedAt) = (false, nil)
+                Self.abandoned.withLock { $0.removeAll { $0 == token } }
+            } catch {
+                // Tried again, here or by the next to take the place; else it ends by itself.
+                Self.abandoned.withLock { abandoned in
+                    guard !abandoned.contains(token) else { return }
+                    abandoned = Array(abandoned.suffix(Self.abandonedMax - 1)) + [token]
+                }
+            }
         }
     }
 

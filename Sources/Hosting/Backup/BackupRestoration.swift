@@ -25,6 +25,20 @@ package struct BackupRestoration: Sendable {
         self.progress = progress
     }
 
+    /// Makes sure that there is no table in a database, changing nothing.
+    ///
+    /// - Throws: `.notEmpty` with the first table, whoever's it is; storage errors.
+    package static func confirmEmpty(_ database: any Database) async throws {
+        let dialect = database.dialect
+        let first: String?
+        do {
+            first = try await database.read { try TableCatalog.tables(in: $0, dialect).first?.name }
+        } catch TransferError.unsuitable(let table, _) {
+            first = table
+        }
+        if let first { throw BackupError.notEmpty("the database (it has the table \(first))") }
+    }
+
     /// Fills an empty database, making the schema the backup was made with, and compares every table with what was saved.
     ///
     /// - Parameter migrations: those of all rooms of this program.
@@ -32,9 +46,7 @@ package struct BackupRestoration: Sendable {
     package func loadTables(
         into database: any Database, migrations: [Migration], clock: any WallClock
     ) async throws {
-        let dialect = database.dialect
-        let present = try await database.read { try TableCatalog.tables(in: $0, dialect).map(\.name) }
-        if let name = present.first { throw BackupError.notEmpty("the database (it has the table \(name))") }
+        try await Self.confirmEmpty(database)
         do throws(MigrationError) {
             _ = try await Migrator(migrations, clock: clock).limited(to: manifest.steps).migrate(database)
         } catch {

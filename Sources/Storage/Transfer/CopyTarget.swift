@@ -28,9 +28,7 @@ struct CopyTarget: Sendable {
         _ migrations: [Migration], clock: any WallClock, token: String, identity: String
     ) async throws {
         let dialect = dialect
-        let (mark, tables) = try await database.read { scope in
-            (try CopyMark.find(in: scope, dialect), try TableCatalog.tables(in: scope, dialect))
-        }
+        let (mark, tables) = try await found(dialect)
         switch mark?.phase {
         case .receiving, .complete:
             guard mark?.peer == identity else { throw CopyError.otherInstance }
@@ -50,6 +48,17 @@ struct CopyTarget: Sendable {
         }
         try await database.write { scope in
             try CopyMark.set(.receiving, token: token, peer: identity, in: scope, dialect)
+        }
+    }
+
+    /// What is there. A table that couldn't be copied is none of ours.
+    private func found(_ dialect: SQLDialect) async throws -> (CopyMark?, [TransferTable]) {
+        do {
+            return try await database.read { scope in
+                (try CopyMark.find(in: scope, dialect), try TableCatalog.tables(in: scope, dialect))
+            }
+        } catch TransferError.unsuitable(let table, _) {
+            throw CopyError.foreignTables(table)
         }
     }
 
