@@ -15,8 +15,8 @@ struct ServeCommand: AsyncParsableCommand {
 
             Each key of docs/configuration.md can also be set in the environment or in the file. SIGTERM or Ctrl-C stops the \
             server once accepted requests are answered. All that keeps it from starting is told at once. Exit codes: \
-            0 stopped, 73 the data folder can't be made, 75 it is in use, 78 mistakes in the configuration or another \
-            instance's database, 1 any other failure.
+            0 stopped, 73 the data folder can't be made, 75 it is in use, 78 what only you can change (the configuration, \
+            rights, a database or bucket that isn't fit), 1 any other failure: starting again may help.
             """)
 
     @OptionGroup var settings: SettingsOptions

@@ -116,14 +116,70 @@ struct StartTests {
             try await Serve.run(sources)
         } throws: { error in
             let text = "\(error)"
-            return text.hasPrefix("the server can't start, for 2 reasons:\n  - --port: “many” is not")
+            return text.hasPrefix("the server can't start, for 3 reasons:\n  - --port: “many” is not")
+                && text.contains("\n  - /dev/null/data: can't be made: Not a directory")
                 && text.contains("\n  - the database can't be opened:") && CommandExit.code(of: error) == 78
         }
         // A database whose address can't be read isn't looked for elsewhere.
-        let unreadable = ["database.url": "mysql:x", "data": "/dev/null/data"]
+        let unreadable = ["database.url": "mysql:x", "data": "/tmp/kith-that-nobody-makes"]
         await #expect(throws: ConfigurationMistakes.self) {
             try await Serve.run(try ConfigurationSources(flags: unreadable, file: nil, environment: [:]))
         }
+    }
+    @Test func aWrongKeyOfTheConfigurationHidesNoFile() async throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(atPath: folder.path + "/secrets", withIntermediateDirectories: true)
+        try Data("junk".utf8).write(to: URL(filePath: folder.path + "/secrets/vault.key"))
+        try Data(repeating: 7, count: 9000).write(to: URL(filePath: folder.path + "/kith.sqlite"))
+        let before = try FileManager.default.subpathsOfDirectory(atPath: folder.path).sorted()
+        let settings = ["port": "many", "data": folder.path, "blobs.url": "file:/dev/null/blobs"]
+        await #expect {
+            try await Serve.run(try ConfigurationSources(flags: settings, file: nil, environment: [:]))
+        } throws: { error in
+            let sentences = (error as? StartMistakes)?.mistakes.map { "\($0)" } ?? []
+            return sentences.count == 4 && sentences[1].contains("vault.key")
+                && sentences[2].contains("no database") && sentences[3].contains("/dev/null/blobs")
+                && CommandExit.code(of: error) == 78
+        }
+        #expect(try FileManager.default.subpathsOfDirectory(atPath: folder.path).sorted() == before)
+        // A folder that isn't there is made at a start without mistakes only.
+        let absent = ["port": "many", "data": folder.path + "/not/there"]
+        await #expect(throws: ConfigurationMistakes.self) {
+            try await Serve.run(try ConfigurationSources(flags: absent, file: nil, environment: [:]))
+        }
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/not"))
+    }
+
+    @Test func whatIsInUseIsToldBesideMistakes() async throws {
+        let test = TestInstance()
+        let instance = try await test.open()
+        let settings = ["port": "many", "data": test.folder.path]
+        await #expect {
+            try await Serve.run(try ConfigurationSources(flags: settings, file: nil, environment: [:]))
+        } throws: { error in
+            let mistakes = (error as? StartMistakes)?.mistakes ?? []
+            guard mistakes.count == 2, case InstanceError.dataDirectory(.inUse) = mistakes[1] else { return false }
+            return CommandExit.code(of: error) == 78
+        }
+        await instance.close()
+    }
+
+    private static let codes: [(InstanceError, Int32)] = [
+        (.schema(.newer(room: "a", number: 9)), 78), (.schema(.changed(room: "a", number: 1)), 78),
+        (.schema(.unreadable(.unavailable(detail: "away"))), 1), (.keys(.otherKey), 78),
+        (.keys(.exposed(path: "/k")), 78), (.keys(.unavailable(path: "/k", reason: "?")), 1),
+        (.dataDirectory(.unfinished(path: "/d")), 78), (.replica(.unavailable(detail: "no (28000)")), 78),
+        (.database(.corrupt(detail: "?")), 78), (.database(.busy), 1),
+        (.database(.unavailable(detail: "x: FATAL: role \"nobody\" does not exist (28000)")), 78),
+        (.database(.unavailable(detail: "x: FATAL: the database system is starting up (57P03)")), 1),
+        (.database(.unavailable(detail: "x: Connection refused")), 1),
+        (.database(.unavailable(detail: "/f/kith.sqlite: Permission denied")), 78),
+        (.blobs(.refused(reason: "no such bucket")), 78), (.blobs(.unavailable(reason: "away")), 1),
+    ]
+
+    /// Who starts again whatever has ended with another code would do so for ever.
+    @Test(arguments: codes) func whatOnlyAnOperatorCanChangeIs78(_ error: InstanceError, code: Int32) {
+        #expect(CommandExit.code(of: error) == code, "\(error)")
     }
 }
 

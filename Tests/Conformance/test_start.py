@@ -87,22 +87,35 @@ def as_role(cluster, address, name, options=""):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "words", "expected"),
     [
-        (lambda address: address.replace("host=", "hots="), "connection string can't be read"),
-        (lambda address: "postgresql://kith:Sealed/Tight@localhost/kith", "names a port that is no number"),
-        (lambda address: "postgresql://kith:Sealed-Tight%@localhost/kith", "connection string can't be read"),
-        (lambda address: address.replace("/start", "/never"), "does not exist (3D000)"),
-        (lambda address: address.replace("kith@", "nobody@"), 'role "nobody" does not exist (28000)'),
-        (lambda address: f"postgresql://kith@{NOWHERE}/kith", "Connection refused"),
-        (lambda address: "postgresql://kith@/kith?host=/nowhere/at/all", "No such file or directory"),
-        (lambda address: "postgresql://kith@does-not-exist.invalid/kith", "does-not-exist.invalid"),
+        (lambda address: address.replace("host=", "hots="), "connection string can't be read", 78),
+        (lambda address: "postgresql://kith:Sealed/Tight@localhost/kith", "names a port that is no number", 78),
+        (lambda address: "postgresql://kith:Sealed-Tight%@localhost/kith", "connection string can't be read", 78),
+        (lambda address: address.replace("/start", "/never"), "does not exist (3D000)", 78),
+        (lambda address: address.replace("kith@", "nobody@"), 'role "nobody" does not exist (28000)', 78),
+        # What may be there a little later.
+        (lambda address: f"postgresql://kith@{NOWHERE}/kith", "Connection refused", 1),
+        (lambda address: "postgresql://kith@/kith?host=/nowhere/at/all", "No such file or directory", 1),
+        (lambda address: "postgresql://kith@does-not-exist.invalid/kith", "does-not-exist.invalid", 1),
     ],
 )
-def test_a_database_that_can_not_be_reached(refused, make_database, change, words):
+def test_a_database_that_can_not_be_reached(refused, make_database, change, words, expected):
     _, address = make_database()
     code, said = refused(KITH_DATABASE_URL=change(address))
-    assert code == 1 and words in one_sentence(said) and "the database can't be opened" in said
+    assert code == expected and words in one_sentence(said) and "the database can't be opened" in said
+
+
+def test_a_database_that_takes_no_writes(cluster, refused, make_database):
+    name, address = make_database()
+    cluster.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    code, said = refused(KITH_DATABASE_URL=address)
+    assert code == 78 and "the database is read-only: default_transaction_read_only is on" in one_sentence(said)
+
+
+def test_what_is_no_role(refused):
+    code, said = refused(KITH_ROLES="web,fish")
+    assert code == 78 and "KITH_ROLES" in said
 
 
 def test_what_is_no_address(refused):
@@ -123,10 +136,10 @@ def test_a_wrong_password(cluster, refused, make_database):
         rules.write_text("local all guarded scram-sha-256\n" + before)
         cluster.run("SELECT pg_reload_conf()")
         code, said = refused(KITH_DATABASE_URL=guarded)
-        assert code == 1 and "password authentication failed" in one_sentence(said)
+        assert code == 78 and "password authentication failed" in one_sentence(said)
         # Of a server that follows it is as wrong, even though it could be done without.
         code, said = refused(KITH_DATABASE_URL=address, KITH_DATABASE_REPLICA_URL=guarded)
-        assert code == 1 and "replica" in one_sentence(said) and "password authentication failed" in said
+        assert code == 78 and "replica" in one_sentence(said) and "password authentication failed" in said
     finally:
         rules.write_text(before)
         cluster.run("SELECT pg_reload_conf()")
@@ -178,10 +191,10 @@ def test_other_schemas(cluster, refused, served):
     settings = {"KITH_DATABASE_URL": address, "KITH_KEY_ENCRYPTION_SECRET": SECRET}
     cluster.run("UPDATE storage_migration SET digest = '\\x00' WHERE room = 'storage' AND number = 1", name)
     code, said = refused(**settings)
-    assert "step 1 of the schema of 'storage' differs" in one_sentence(said) and code == 1
+    assert "step 1 of the schema of 'storage' differs" in one_sentence(said) and code == 78
     cluster.run("INSERT INTO storage_migration VALUES ('storage', 99, '\\x00', 0)", name)
     code, said = refused(**settings)
-    assert "used by a newer version of Kith (it has step 99 of 'storage')" in one_sentence(said) and code == 1
+    assert "used by a newer version of Kith (it has step 99 of 'storage')" in one_sentence(said) and code == 78
 
 
 def test_a_newer_schema_in_a_file(refused, make_server):
@@ -191,13 +204,16 @@ def test_a_newer_schema_in_a_file(refused, make_server):
         file.execute("INSERT INTO storage_migration VALUES ('storage', 99, x'00', 0)")
         file.commit()
     code, said = refused(data=server.folder, KITH_DATABASE_URL="")
-    assert "used by a newer version of Kith" in one_sentence(said) and code == 1
+    assert "used by a newer version of Kith" in one_sentence(said) and code == 78
+    # Nor is it hidden by a mistake of the configuration.
+    code, said = refused(data=server.folder, KITH_DATABASE_URL="", KITH_INVITE_REQUIRED="maybe")
+    assert said.count("  - ") == 2 and "KITH_INVITE_REQUIRED" in said and "newer version" in said and code == 78
 
 
 def test_a_file_that_is_no_database(refused, tmp_path):
     (tmp_path / "notes").write_text("nothing of a database is in here\n" * 1000)
     code, said = refused(KITH_DATABASE_URL=f"sqlite:{tmp_path / 'notes'}")
-    assert code == 1 and "no database" in one_sentence(said)
+    assert code == 78 and "no database" in one_sentence(said)
     code, said = refused(KITH_DATABASE_URL=f"sqlite:{tmp_path / 'not' / 'there'}")
     assert code == 1 and "the database can't be opened" in one_sentence(said)
 
@@ -224,9 +240,9 @@ def test_replicas(refused, served, make_database, make_server):
     _, other = make_database()
     settings = {"KITH_DATABASE_URL": address, "KITH_KEY_ENCRYPTION_SECRET": SECRET}
     code, said = refused(KITH_DATABASE_REPLICA_URL=other.replace("/start", "/never"), **settings)
-    assert code == 1 and "the replica of the database can't be used" in one_sentence(said)
+    assert code == 78 and "the replica of the database can't be used" in one_sentence(said)
     code, said = refused(KITH_DATABASE_REPLICA_URL=address.replace("host=", "hots="), **settings)
-    assert code == 1 and "the replica of the database can't be used" in one_sentence(said)
+    assert code == 78 and "the replica of the database can't be used" in one_sentence(said)
     stranger = make_server(KITH_DATABASE_URL=other, KITH_HOSTNAME="here.test")
     stranger.stop()
     code, said = refused(KITH_DATABASE_REPLICA_URL=other, **settings)
@@ -269,13 +285,13 @@ def read_only():
 
 
 def test_buckets(refused, store, read_only):
-    for endpoint, words in (
-        (f"s3://not-there-at-all?endpoint={store.endpoint}", "no such bucket"),
-        (f"s3://kith-test?endpoint={read_only}", "the key lacks a right on the bucket"),
-        (f"s3://kith-test?endpoint=http://{NOWHERE}", "can't be reached"),
+    for endpoint, words, expected in (
+        (f"s3://not-there-at-all?endpoint={store.endpoint}", "no such bucket", 78),
+        (f"s3://kith-test?endpoint={read_only}", "the key lacks a right on the bucket", 78),
+        (f"s3://kith-test?endpoint=http://{NOWHERE}", "can't be reached", 1),
     ):
         code, said = refused(**{**store.settings, "KITH_BLOBS_URL": endpoint})
-        assert code == 1 and words in one_sentence(said)
+        assert code == expected and words in one_sentence(said)
 
 
 # Several at once
@@ -285,7 +301,7 @@ def test_all_in_one_report(cluster, refused, served, store, tmp_path):
     name, address = served
     nothing = {**store.settings, "KITH_BLOBS_URL": f"s3://not-there-at-all?endpoint={store.endpoint}"}
     code, said = refused(KITH_DATABASE_URL=f"postgresql://kith@{NOWHERE}/kith", **nothing)
-    assert code == 1 and said.count("  - ") == 2 and "Connection refused" in said and "no such bucket" in said
+    assert code == 78 and said.count("  - ") == 2 and "Connection refused" in said and "no such bucket" in said
     cluster.run("INSERT INTO storage_migration VALUES ('storage', 99, '\\x00', 0)", name)
     code, said = refused(
         KITH_DATABASE_URL=address,
@@ -307,3 +323,6 @@ def test_all_in_one_report(cluster, refused, served, store, tmp_path):
     (tmp_path / "file").write_text("")
     code, said = refused(data=tmp_path / "file", KITH_DATABASE_URL=address, **nothing)
     assert said.count("  - ") == 3 and str(tmp_path / "file") in said, said
+    code, said = refused(data=tmp_path / "file" / "x", KITH_INVITE_REQUIRED="maybe", KITH_DATABASE_URL="")
+    assert code == 78 and said.count("  - ") == 2 and "KITH_INVITE_REQUIRED" in said, said
+    assert str(tmp_path / "file" / "x") in said, said

@@ -95,6 +95,39 @@ package struct DataDirectory: Sendable {
         try Self.makeFolder(temporary, mode: 0o700)
     }
 
+    /// As `prepare`, for one who makes nothing: what would be in its way.
+    ///
+    /// - Returns: the lock, if there is one to hold.
+    /// - Throws: `.unavailable`, `.inUse`, `.unfinished`.
+    func look() throws(DataDirectoryError) -> InstanceLock? {
+        for part in [path, secrets, temporary] {
+            if let reason = Self.obstacle(part) { throw .unavailable(path: part, reason: reason) }
+        }
+        let lock = Self.isThere(lockFile) ? try InstanceLock(self) : nil
+        if isBeingRestored { throw .unfinished(path: path) }
+        return lock
+    }
+
+    static func isThere(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+
+    /// Why a folder can't be used, or made where it isn't there; nil when it can.
+    static func obstacle(_ path: String) -> String? {
+        var url = URL(fileURLWithPath: path).standardizedFileURL
+        var made = ""
+        while access(url.path, F_OK) != 0, errno == ENOENT || errno == ENOTDIR, url.path != "/" {
+            url.deleteLastPathComponent()
+            made = "can't be made: "
+        }
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), !isFolder.boolValue {
+            return "can't be made: " + String(cString: strerror(ENOTDIR))
+        }
+        guard access(url.path, made.isEmpty ? R_OK | W_OK | X_OK : W_OK | X_OK) == 0 else {
+            return made + String(cString: strerror(errno))
+        }
+        return nil
+    }
+
     /// Removes what a process that ended early left behind. Only for the holder of the lock.
     func emptyTemporary() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: temporary)) ?? []

@@ -36,6 +36,35 @@ package enum InstanceError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+extension InstanceError {
+    /// Whether it stays until an operator changes the configuration, the rights or the database: starting again doesn't
+    /// help.
+    var isLasting: Bool {
+        switch self {
+        case .copy, .unfit, .replica, .otherReplica, .name: true
+        case .schema(.newer), .schema(.changed), .schema(.misnumbered): true
+        case .schema(.failed(_, _, let error)), .schema(.unreadable(let error)), .database(let error): error.isLasting
+        case .keys(.unavailable): false
+        case .keys: true
+        case .blobs(.refused): true
+        case .dataDirectory, .blobs, .routes: false
+        }
+    }
+
+    /// One word for programs, of one that lasts.
+    var word: String {
+        switch self {
+        case .copy: "DatabaseNotServed"
+        case .unfit, .otherReplica, .schema, .keys(.otherKey): "DatabaseUnfit"
+        case .database, .replica: "DatabaseUnusable"
+        case .keys: "KeysUnusable"
+        case .blobs: "BlobsUnusable"
+        case .name: "InvalidConfiguration"
+        case .dataDirectory, .routes: "Failed"
+        }
+    }
+}
+
 /// One home for people and communities: its database, keys, rooms and background work.
 ///
 /// A value like any other: a process may hold several, and none knows of another.
@@ -65,7 +94,7 @@ package final class Instance: Sendable {
             var mistakes: [any Error] = [InstanceError.dataDirectory(error)]
             // Of one that is in use, the server that uses it has looked at everything else.
             if case .unavailable = error {
-                mistakes += await StartInspection(configuration, surroundings, stage).lookAround()
+                mistakes += await StartInspection(configuration, surroundings, stage).lookAround(folderMistake: error)
             }
             throw StartMistakes.joined(mistakes)
         }

@@ -94,7 +94,7 @@ struct InstanceStore: Sendable {
         }
     }
 
-    private static func vault(
+    static func vault(
         _ configuration: Configuration, _ directory: DataDirectory, _ surroundings: Surroundings
     ) throws(InstanceError) -> KeyVault {
         do throws(KeyVaultError) {

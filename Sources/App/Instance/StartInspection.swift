@@ -1,4 +1,5 @@
 import Base
+import Foundation
 import Logging
 import Storage
 
@@ -81,32 +82,73 @@ struct StartInspection: Sendable {
         }
     }
 
-    /// Looks at what is elsewhere, for one who may not touch the data folder or whose configuration has mistakes.
+    /// Looks at all of it and makes nothing, for one whose data folder can't be used or whose configuration has mistakes.
     ///
-    /// - Parameter faulty: paths of the keys whose values can't be used: what depends on them isn't looked at.
-    func lookAround(faulty: Set<String> = []) async -> [any Error] {
-        async let bucket = faulty.contains { $0.hasPrefix("blobs.") } ? [] : lookAtBucket()
+    /// - Parameters:
+    ///   - faulty: paths of the keys whose values can't be used: what depends on them isn't looked at.
+    ///   - folderMistake: what is known of the data folder already; it isn't looked at then.
+    /// - Returns: what else speaks against a start. Of a folder in use, its user has looked at everything in it.
+    func lookAround(faulty: Set<String> = [], folderMistake: DataDirectoryError? = nil) async -> [any Error] {
+        async let blobs = faulty.contains { $0.hasPrefix("blobs.") } ? [] : lookAtBlobs(faulty)
         var mistakes: [any Error] = []
-        if case .postgreSQL = configuration.database, !faulty.contains(where: { $0.hasPrefix("database.") }) {
+        var lock: InstanceLock?
+        if folderMistake == nil, !faulty.contains("data") {
+            do throws(DataDirectoryError) {
+                lock = try DataDirectory(configuration.data).look()
+            } catch {
+                mistakes.append(InstanceError.dataDirectory(error))
+                if case .inUse = error { return mistakes + (await blobs) }
+                if case .unfinished = error { return mistakes + (await blobs) }
+            }
+        }
+        if isThere(faulty) {
             // Without a name of ours the one in the database proves nothing.
             let isNamed = faulty.isDisjoint(with: ["hostname", "port"])
             let inspection = StartInspection(configuration, surroundings, isNamed ? stage : .restored)
-            let (database, found) = await inspection.database(knownVault)
+            let (vault, mistake): (KeyVault?, InstanceError?) =
+                faulty.contains("key-encryption-secret") ? (nil, nil) : knownVault
+            if let mistake { mistakes.append(mistake) }
+            let (database, found) = await inspection.database(vault)
             await database?.close()
-            mistakes = found
+            mistakes += found
         }
-        return mistakes + (await bucket)
+        withExtendedLifetime(lock) {}
+        return mistakes + (await blobs)
     }
 
-    /// The vault of the operator's secret; a file of the data folder isn't looked for.
-    private var knownVault: KeyVault? {
-        configuration.keyEncryptionSecret.flatMap {
-            try? KeyVault(secret: $0.value, randomness: surroundings.randomness)
+    /// Whether there is a database to look at: one on a server, or a file.
+    private func isThere(_ faulty: Set<String>) -> Bool {
+        guard !faulty.contains(where: { $0.hasPrefix("database.") }) else { return false }
+        if case .sqlite = configuration.database, faulty.contains("data") { return false }
+        return configuration.database.isLookedAtUnmade(beside: configuration.data)
+    }
+
+    /// The vault of the operator's secret, or of the file in the data folder if there is one; and what is wrong with it.
+    private var knownVault: (KeyVault?, InstanceError?) {
+        let directory = DataDirectory(configuration.data)
+        guard configuration.keyEncryptionSecret != nil || FileManager.default.fileExists(atPath: directory.keyFile)
+        else { return (nil, nil) }
+        do throws(InstanceError) {
+            return (try InstanceStore.vault(configuration, directory, surroundings), nil)
+        } catch {
+            return (nil, error)
+        }
+    }
+
+    private func lookAtBlobs(_ faulty: Set<String>) async -> [any Error] {
+        switch configuration.blobs {
+        case .s3: return await lookAtBucket()
+        case .file(let path):
+            // Of those in the data folder nothing is there where it isn't.
+            if faulty.contains("data") || path.hasPrefix(configuration.data + "/"), !DataDirectory.isThere(path) {
+                return []
+            }
+            guard let reason = DataDirectory.obstacle(path) else { return [] }
+            return [InstanceError.blobs(.unavailable(reason: "\(path): \(reason)"))]
         }
     }
 
     private func lookAtBucket() async -> [any Error] {
-        guard case .s3 = configuration.blobs else { return [] }
         do throws(InstanceError) {
             let blobs = try await InstanceStore.blobs(
                 configuration, DataDirectory(configuration.data), surroundings)

@@ -46,6 +46,16 @@ package enum StorageError: Error, Sendable, Hashable {
         case other
     }
 
+    /// Whether, met while a database is being opened, it stays until somebody changes the address, the rights or the
+    /// database itself.
+    package var isLasting: Bool {
+        switch self {
+        case .corrupt, .statement, .invalidParameter, .decoding, .constraintViolation: true
+        case .unavailable: PostgreSQLAddress.isLasting(self) || SQLiteFile.isLasting(self)
+        case .full, .busy, .overloaded, .shareExceeded, .timedOut, .stalled, .closed, .held, .outcomeUnknown: false
+        }
+    }
+
     /// Whether the very same request may succeed a little later.
     package var isTransient: Bool {
         switch self {

@@ -12,7 +12,7 @@ enum PostgreSQLAddress {
         guard let options = PQconninfoParse(url, &message) else {
             defer { PQfreemem(message) }
             let reason = message.flatMap { parameter(in: String(cString: $0), of: url) }
-            return "the connection string can't be read; \(reason ?? hint)"
+            return "\(unusable) can't be read; \(reason ?? hint)"
         }
         defer { PQconninfoFree(options) }
         var option = options
@@ -20,7 +20,7 @@ enum PostgreSQLAddress {
             if String(cString: keyword) == "port", let value = option.pointee.val {
                 let ports = String(cString: value).split(separator: ",")
                 guard ports.allSatisfy({ UInt16($0).map { $0 > 0 } ?? false }) else {
-                    return "the connection string names a port that is no number; \(hint)"
+                    return "\(unusable) names a port that is no number; \(hint)"
                 }
             }
             option += 1
@@ -33,6 +33,18 @@ enum PostgreSQLAddress {
         guard message.contains("query parameter"), let query = url.firstIndex(of: "?"), !url[query...].contains("@")
         else { return nil }
         return message.split(separator: "\n").first.map { String($0) }
+    }
+
+    private static let unusable = "the connection string"
+    /// What sentences begin with that are true until somebody changes the address, the server or the database.
+    private static let lastingBeginnings = [
+        unusable, PostgreSQLServer.tooOld, PostgreSQLServer.otherEncoding, PostgreSQLServer.readOnly,
+    ]
+
+    /// Whether waiting doesn't help: the address can't be used, the server refuses us, or the database isn't fit.
+    static func isLasting(_ error: StorageError) -> Bool {
+        guard case .unavailable(let detail) = error else { return false }
+        return isRefusal(error) || lastingBeginnings.contains { detail.hasPrefix($0) }
     }
 
     private static let hint = "special characters in names and passwords are written as %XX"

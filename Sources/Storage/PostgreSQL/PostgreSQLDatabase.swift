@@ -30,7 +30,11 @@ package final class PostgreSQLDatabase: Database {
         let replica = options.replicaURL.map {
             PostgreSQLServer(url: $0, options: options, randomness: randomness)
         }
-        _ = try server.connect(.write)
+        do throws(StorageError) {
+            _ = try server.connect(.write)
+        } catch {
+            throw server.reasonNotToWrite(error)
+        }
         let identity = PostgreSQLIdentity()
         self.options = options
         self.server = server

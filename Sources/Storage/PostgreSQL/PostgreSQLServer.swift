@@ -114,6 +114,29 @@ final class PostgreSQLServer: Sendable {
         return connection
     }
 
+    static let tooOld = "PostgreSQL 15 or newer is needed"
+    static let otherEncoding = "the database keeps text as"
+    static let readOnly = "the database is read-only"
+
+    /// Why a server has no session that writes: one that follows another may come to lead, and any other is told not to.
+    ///
+    /// - Returns: `error`, or what is known better.
+    func reasonNotToWrite(_ error: StorageError) -> StorageError {
+        guard case .unavailable(let detail) = error, detail.contains("session is read-only") else { return error }
+        do throws(StorageError) {
+            // At once: what is held back for is the attempt that has just failed.
+            let connection = try open(.read, deadline: clock.now + options.connectTimeout)
+            let answer = PostgreSQLAnswer()
+            connection.deadline = clock.now + options.connectTimeout
+            try connection.send("SELECT pg_is_in_recovery()", [], answer)
+            try connection.settle()
+            guard let row = answer.rows.first, try !row.boolean(0) else { return error }
+            return .unavailable(detail: "\(Self.readOnly): default_transaction_read_only is on")
+        } catch {
+            return .unavailable(detail: detail)
+        }
+    }
+
     /// What is told of a server that stands still.
     static let silence = StorageError.unavailable(detail: "the database server doesn't answer")
 
@@ -179,12 +202,12 @@ final class PostgreSQLServer: Sendable {
         guard let row = answer.rows.first else { throw Self.silence }
         let version = try row.integer(0)
         guard version >= Self.versionMin else {
-            throw .unavailable(detail: "PostgreSQL 15 or newer is needed; the server is \(version / 10_000)")
+            throw .unavailable(detail: "\(Self.tooOld); the server is \(version / 10_000)")
         }
         let encoding = try row.text(1)
         guard encoding == "UTF8" else {
             throw .unavailable(
-                detail: "the database keeps text as \(encoding); make one with CREATE DATABASE … ENCODING 'UTF8'")
+                detail: "\(Self.otherEncoding) \(encoding); make one with CREATE DATABASE … ENCODING 'UTF8'")
         }
     }
 

@@ -86,6 +86,15 @@ struct SQLiteFile: Sendable {
         }
     }
 
+    /// Whether the file can't be opened for want of rights, or because its path can't be one. A folder that is missing may
+    /// be mounted yet.
+    static func isLasting(_ error: StorageError) -> Bool {
+        guard case .unavailable(let detail) = error else { return false }
+        return [EACCES, EPERM, EROFS, ENOTDIR, EISDIR].contains {
+            detail.hasSuffix(": " + String(cString: strerror($0)))
+        }
+    }
+
     /// Creates an empty file readable by its owner alone; SQLite gives the log the same mode.
     private func createFile() throws(StorageError) {
         let descriptor = Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
