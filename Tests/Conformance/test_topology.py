@@ -343,3 +343,38 @@ def test_a_stopped_replica_is_not_missed(topology, reading):
     before = topology.replica.downloads()
     database.wait_until(lambda: account.car() and topology.replica.downloads() > before)
     write_and_read(topology, account, key, downloader)
+
+
+def test_a_promoted_replica_is_renewed_first(make_server):
+    """The last acknowledged writes are lost with the primary; after `backup renew` no number is given again."""
+    primary = database.Cluster()
+    try:
+        settings = {"KITH_KEY_ENCRYPTION_SECRET": SECRET, "KITH_DATABASE_URL": primary.make("kith")}
+        server = make_server(**settings)
+        client = server.account()
+        replica = database.Replica(primary).start()
+        replica.catch_up()
+        replica.stop("fast")
+        lost = [client.create(NOTE, {"$type": NOTE, "lost": index}).ok() for index in range(3)]
+        before = firehose.read_until_rev(server, 0, client.did, lost[-1]["commit"]["rev"])
+        server.stop()
+        primary.stop()
+        replica.start()
+        replica.run("SELECT pg_promote()")
+        server.environment["KITH_DATABASE_URL"] = replica.address("kith")
+        server.command("backup", "renew", "--data", str(server.folder))
+        server.start()
+        again = kith.Site.sign_in(server, client.handle, client.password)
+        made = again.create(NOTE, {"$type": NOTE, "after": 1}).ok()
+        after = firehose.read_until_rev(server, before[-1].seq, client.did, made["commit"]["rev"])
+        assert after and all(event.seq > before[-1].seq for event in after)
+        assert again.get("com.atproto.repo.getRecord", **place_of(lost[-1]["uri"])).status == 400
+        server.stop()
+        replica.stop("fast")
+    finally:
+        primary.close()
+
+
+def place_of(uri):
+    repo, collection, rkey = uri.removeprefix("at://").split("/")
+    return {"repo": repo, "collection": collection, "rkey": rkey}
