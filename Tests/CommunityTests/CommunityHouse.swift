@@ -28,7 +28,8 @@ final class CommunityHouse: Sendable {
 
     var communities: CommunityService { module.communities }
 
-    init() async throws {
+    /// - Parameter audit: instead of the real one.
+    init(audit: (any AuditTrail)? = nil) async throws {
         directory = NSTemporaryDirectory() + "kith-community-" + Hex.encode(SystemRandomness().bytes(8))
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         scratch = try ScratchDatabase()
@@ -60,7 +61,7 @@ final class CommunityHouse: Sendable {
             CommunityModule.Foundation(
                 database: database, vault: vault, door: repositories.writer, repositories: service,
                 records: RecordDoor(writer: repositories.writer), archives: repositories.export,
-                accounts: identity.accounts, standings: foundation.accounts, audit: AuditLedger(clock: clock),
+                accounts: identity.accounts, standings: foundation.accounts, audit: audit ?? AuditLedger(clock: clock),
                 passwords: identity.accounts, clock: clock), rules: rules)
     }
 

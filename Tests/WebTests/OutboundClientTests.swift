@@ -230,21 +230,31 @@ struct OutboundClientTests {
         }
     }
 
+    /// Whoever fails before the client is shut down loses the client, not the process.
+    @Test func aClientThatIsDroppedEndsByItself() async throws {
+        try await TestServer.run(Self.options) { server in
+            let base = "http://127.0.0.1:\(server.port)"
+            let client = OutboundClient(
+                policy: .init(only: try OutboundURL(parsing: base)), resolver: TableResolver { _, _ in ["127.0.0.1"] })
+            #expect(try await client.send(request("GET", base + "/bytes/7")).body.count == 7)
+        }
+    }
+
     /// A server of the operator's own: on the local network, by http, and nobody else there.
     @Test func theOneServerNamedIsReachedAndNoOther() async throws {
         try await TestServer.run(Self.options) { server in
             let base = "http://127.0.0.1:\(server.port)"
             let client = OutboundClient(
                 policy: .init(only: try OutboundURL(parsing: base)), resolver: TableResolver { _, _ in ["127.0.0.1"] })
-            let answer = try await client.send(OutboundRequest("GET", base + "/bytes/7"))
+            let answer = try await client.send(request("GET", base + "/bytes/7"))
             #expect(answer.body.count == 7)
             for url in [
                 "http://127.0.0.2:\(server.port)/host", "http://127.0.0.1:1/", "https://127.0.0.1:\(server.port)/",
                 "http://named.test:\(server.port)/host", "https://example.org/", "http://169.254.169.254/",
             ] {
-                #expect(await failure { try await client.send(OutboundRequest("GET", url)) } == "forbidden", "\(url)")
+                #expect(await failure { try await client.send(request("GET", url)) } == "forbidden", "\(url)")
             }
-            let redirect = OutboundRequest("GET", base + "/to?url=http://127.0.0.2:\(server.port)/host")
+            let redirect = request("GET", base + "/to?url=http://127.0.0.2:\(server.port)/host")
             #expect(await failure { try await client.send(redirect) } == "forbidden")
             await client.shutdown()
         }

@@ -131,13 +131,23 @@ package struct CommunityGuard: RepositoryGuard {
         ).protectedCollections
         for write in writes {
             guard rights.permissions.contains(try permission(for: write)) else { throw CommunityError.forbidden }
-            guard !guarded.contains(write.path.collection) else { throw CommunityError.needsProposal }
+            guard try !guarded.contains(write.path.collection) || isAdmission(write, to: did, in: scope) else {
+                throw CommunityError.needsProposal
+            }
             switch write.path.collection {
             case CommunityCollections.role: try judgeRole(write, of: did, rights, in: scope)
             case CommunityCollections.member: try judgeMember(write, of: did, rights, in: scope)
             default: continue
             }
         }
+    }
+
+    /// Letting somebody in who asked is day-to-day, whoever decides otherwise: with the role that everybody begins with.
+    private func isAdmission(_ write: JudgedWrite, to did: DID, in scope: any ReadScope) throws -> Bool {
+        guard write.path.collection == CommunityCollections.member, !write.exists,
+            let member = write.value.flatMap(CommunityMember.init)
+        else { return false }
+        return try CommunityStore.role(member.role, of: did, in: scope)?.role.name == DefaultRole.member.rawValue
     }
 
     private func permission(for write: JudgedWrite) throws -> CommunityPermission {

@@ -186,7 +186,10 @@ extension AccountService {
     ) async throws -> AccountDetails {
         let now = clock.now()
         return try await database.write { [self] write in
-            guard let account = try AccountStore.account(did, in: write) else { throw AccountError.notFound }
+            // What befalls communities is the business of their room, which keeps its own tables in step.
+            guard let account = try AccountStore.account(did, in: write), account.kind == .person else {
+                throw AccountError.notFound
+            }
             let after = try apply(
                 changes, to: account, by: authority, deleteAfter: deleteAfter, reasons: reasons, now: now, in: write)
             if telling == .always, account.isAnnounced, after.status.hosting == account.status.hosting {

@@ -82,6 +82,7 @@ package final class AccountService: Sendable {
         let now = clock.now()
         let isGone = try await database.write { [self] write in
             guard let account = try AccountStore.account(did, in: write) else { return false }
+            guard account.kind == .person else { throw AccountError.notFound }
             guard !account.roles.contains(.admin) else { throw AccountError.administratorProtected }
             try sessions.endAll(of: did, in: write)
             try AppPasswordStore.removeAll(of: did, in: write)

@@ -96,6 +96,12 @@ final class PinnedClients: Sendable {
         }
     }
 
+    deinit {
+        // Dropped without a shutdown, say by somebody who failed before it, costs connections for a while, not the process.
+        let entries = state.withLock { $0.entries.entries.map(\.value) }
+        for entry in entries where entry.retire() { entry.client.shutdown().whenComplete { _ in } }
+    }
+
     func shutdown() async {
         let entries = state.withLock { state in
             state.isShutDown = true
