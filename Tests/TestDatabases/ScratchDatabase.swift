@@ -138,6 +138,8 @@ package struct TestOptions: Sendable {
         postgreSQL.idleInTransactionTimeout = .seconds(600)
         postgreSQL.lockTimeout = .seconds(600)
         postgreSQL.silenceMax = .seconds(600)
+        postgreSQL.connectTimeout = .seconds(60)
+        postgreSQL.knockTimeout = .seconds(60)
         postgreSQL.statementTimeout = .seconds(600)
     }
 
